@@ -1,0 +1,97 @@
+"""What a run needs to know, loaded once in one short transaction: frozen values that outlive the cursor they came from.
+
+Secrets are in here because the engine has to send them; they never show in a `repr`, and so in no log.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .messages import Message, ToolResult, Turn, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Which model answers, and how to reach it."""
+
+    base_url: str
+    model: str
+    api_key: str = field(default="", repr=False)  # empty: the server wants none
+    temperature: float | None = None  # None: the provider's own default
+    timeout: float = 60.0  # seconds without a byte before a request is given up
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """An MCP server and the identity with which it is called; equal specs share a session."""
+
+    id: int
+    name: str
+    transport: str  # "streamable_http" | "sse" | "stdio"
+    url: str = ""
+    command: str = ""
+    args: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # all secrets, ready to send
+    timeout: float = 30.0  # seconds for one call
+    guarded: bool = False  # the URL comes from a person who is not an administrator: see `url_guard`
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as it was synchronised from its server, with what people decided about it."""
+
+    id: int
+    server: ServerSpec
+    name: str
+    title: str = ""
+    description: str = ""
+    input_schema: Mapping[str, Any] = field(default_factory=dict)
+    approval: str = "auto"  # "auto" | "ask"; a tool that is "never" is not offered at all
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person said about a call that waited for approval."""
+
+    call_id: str
+    approved: bool
+    by: str = ""  # the person's name, for the model
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far an earlier attempt of the same run came: its steps, in order."""
+
+    turns: tuple[Turn, ...] = ()
+    results: Mapping[str, ToolResult] = field(default_factory=dict)  # by call id; calls without one are still open
+    sent: frozenset[str] = frozenset()  # calls that had been sent when the attempt ended: outcome unknown
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    announced_round: int = 0  # last round of which anything was streamed; it is void if it has no turn
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """Everything that one attempt starts from."""
+
+    run_id: int
+    attempt: int
+    next_seq: int  # where this attempt's events go on in the journal; 1 for a new run
+    model: ModelSpec
+    messages: Sequence[Message]
+    tools: Sequence[ToolSpec] = ()
+    max_rounds: int = 10
+    deadline: float = 600.0  # seconds for the whole run
+    checkpoint: Checkpoint = Checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: what its reply says, and why it is not more where it isn't."""
+
+    text: str
+    rounds: int
+    usage: Usage = Usage()
+    waiting: tuple[str, ...] = ()  # ids of calls that need a decision; not empty: the run parks instead of ending
