@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .errors import RunError
-from .events import Chunk, Event, Notice, Progress, Reasoning
+from .events import Chunk, Event, Notice, Reasoning
 from .messages import Message, ToolCall, ToolResult, Turn
 from .specs import Outcome, RunInputs
 from .states import RunState
@@ -106,10 +106,10 @@ class RunStore(Protocol):
         ...
 
     async def finish(
-        self, run_id: int, attempt: int, state: RunState, outcome: Outcome, error: RunError | None, next_seq: int
+        self, run_id: int, attempt: int, state: RunState, outcome: Outcome, error: RunError | None = None
     ) -> None:
-        """End the run in `state`: post its reply, close what is open, and write its last events (`Failed` where there is
-        an `error`, then `RunFinished`) from `next_seq`, all in one transaction.
+        """End the run in `state`: post its reply and write its last events (`Failed` where there is an `error`, then
+        `RunFinished`) behind those that are stored, all in one transaction.
 
         Raises:
             Fenced: a newer attempt owns the run.
@@ -117,10 +117,6 @@ class RunStore(Protocol):
         ...
 
     async def hand_back(self, run_id: int, attempt: int) -> None:
-        """The host shuts down: put the run back into the queue, for the next attempt."""
+        """The host shuts down: put the run back into the queue, for the next attempt. Does nothing to one that ended."""
         ...
 
-
-__all__ = [
-    "EventLog", "JournalRow", "Model", "Progress", "ReportProgress", "RunStore", "Steps", "Tools",
-]

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .messages import Message, ToolResult, Turn, Usage
+from .events import Notice
+from .messages import Message, ToolCall, ToolResult, Turn, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,13 @@ class Checkpoint:
     results: Mapping[str, ToolResult] = field(default_factory=dict)  # by call id; calls without one are still open
     sent: frozenset[str] = frozenset()  # calls that had been sent when the attempt ended: outcome unknown
     decisions: Mapping[str, Decision] = field(default_factory=dict)
-    announced_round: int = 0  # last round of which anything was streamed; it is void if it has no turn
+    streamed_round: int = 0  # the last round of which anything is in the journal; void if it has no turn
+    announced: frozenset[str] = frozenset()  # calls whose `ToolCallStarted` is in the journal
+    reported: frozenset[str] = frozenset()  # calls whose `ToolCallFinished` is in the journal
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        return tuple(call for turn in self.turns for call in turn.message.tool_calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class RunInputs:
     tools: Sequence[ToolSpec] = ()
     max_rounds: int = 10
     deadline: float = 600.0  # seconds for the whole run
+    notices: tuple[Notice, ...] = ()  # what loading them has to tell people (history was trimmed, …)
     checkpoint: Checkpoint = Checkpoint()
 
 

@@ -1,0 +1,265 @@
+"""The loop: ask the model, run the calls that it wants, feed the results back, until it answers.
+
+Pure over its ports: what a model is, where tools live and how steps are stored is none of its business. It ends with an
+`Outcome`, or raises what ended it; either way `outcome` says how far it came. Above: `runner` and `chat`.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from . import history
+from .errors import ModelEmpty
+from .events import (
+    ApprovalRequested, Chunk, Event, Notice, Progress, Restart, RoundEnded, ToolCallFinished, ToolCallStarted, now_ms,
+)
+from .messages import Message, ToolCall, ToolResult, Turn, Usage
+from .ports import Model, ReportProgress, Steps, Tools
+from .specs import Checkpoint, Outcome
+from .states import ToolCallState
+from .tools import NO_TOOLS, Tool
+
+_logger = logging.getLogger(__name__)
+
+MAX_IDENTICAL_CALLS = 3  # a fourth call with the same arguments cannot tell the model anything new
+TEXT_SEPARATOR = "\n\n"  # between what the model says in one round and in the next: a new paragraph
+
+INTERRUPTED = "Interrupted: the call had been sent, its outcome is unknown. It may have taken effect; do not repeat it blindly."
+
+
+class Loop:
+    """One conversation from its messages to its final answer; used once."""
+
+    def __init__(
+        self, model: Model, steps: Steps, emit: Callable[[Event], None], *, max_rounds: int,
+        checkpoint: Checkpoint = Checkpoint(),
+    ):
+        self._model = model
+        self._steps = steps
+        self._emit = emit
+        self._max_rounds = max_rounds
+        self._checkpoint = checkpoint  # how far an earlier attempt came: this one goes on behind it
+        self._turns = list(checkpoint.turns)
+        self._results = dict(checkpoint.results)
+        self._rounds = len(self._turns)  # started, so one more than turns while the model speaks
+        self._partial = ""  # what it has said of the present round
+        self._tools: Tools = NO_TOOLS
+
+    async def run(self, messages: Sequence[Message], tools: Tools) -> Outcome:
+        """Answer `messages` with the help of `tools`.
+
+        Raises:
+            RunError: the model could not be had, or gave nothing.
+            Fenced: a newer attempt owns the run.
+        """
+        self._tools = tools
+        self._catch_up()
+        while True:
+            if waiting := await self._perform(self.open_calls):
+                return replace(self.outcome, waiting=waiting)
+            if self._turns and not self._turns[-1].message.tool_calls:
+                return self.outcome
+            await self._ask(history.replay(messages, Checkpoint(tuple(self._turns), self._results)))
+
+    @property
+    def outcome(self) -> Outcome:
+        """How far the conversation came; its text is what was streamed."""
+        texts = [turn.message.text for turn in self._turns] + [self._partial]
+        usage = sum((turn.usage for turn in self._turns), Usage())
+        return Outcome(TEXT_SEPARATOR.join(filter(None, texts)), self._rounds, usage)
+
+    @property
+    def open_calls(self) -> list[ToolCall]:
+        """The calls of the last turn that have no result yet."""
+        calls = self._turns[-1].message.tool_calls if self._turns else ()
+        return [call for call in calls if call.id not in self._results]
+
+    async def close(self, reason: str) -> None:
+        """Give every open call its result: cancelled, because of `reason`. For a run that is stopped or fails."""
+        for call in self.open_calls:
+            await self._end(call, ToolResult(call.id, reason, ToolCallState.CANCELLED))
+
+    def _catch_up(self) -> None:
+        """Say what the journal of an earlier attempt could not say any more."""
+        checkpoint = self._checkpoint
+        if checkpoint.streamed_round > self._rounds:
+            self._emit(Restart(checkpoint.streamed_round))
+        for round, turn in enumerate(self._turns, 1):
+            for call in turn.message.tool_calls:
+                if call.id not in checkpoint.announced:
+                    self._announce(call, round)
+                if call.id in self._results and call.id not in checkpoint.reported:
+                    self._report(call, self._results[call.id])
+
+    async def _ask(self, messages: Sequence[Message]) -> None:
+        """One round of the model. The last one that is allowed gets no tools, so that it has to answer."""
+        self._rounds += 1
+        offered = dict(self._tools.offered)
+        if self._rounds >= self._max_rounds and offered:
+            offered = {}
+            if self._turns:
+                text = f"The limit of {self._max_rounds} rounds is reached: the assistant answers with what it knows so far."
+                self._emit(Notice("round_limit", text))
+        turn = await self._listen(messages, tuple(offered.values()))
+        if not offered:
+            turn = _without_calls(turn)
+        if not turn.message.tool_calls and not turn.message.text:
+            raise ModelEmpty("The model gave no answer. Try again, or choose another model for this assistant.")
+        await self._steps.turn_taken(self._rounds, turn, offered)
+        self._turns.append(turn)
+        self._partial = ""
+        for call in turn.message.tool_calls:
+            self._announce(call, self._rounds)
+        self._emit(RoundEnded(self._rounds, turn.finish_reason))
+
+    async def _listen(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Turn:
+        """Stream one reply to whoever watches, and return it whole."""
+        spoken_before = any(turn.message.text for turn in self._turns)
+        async for item in self._model.ask(messages, tools):
+            match item:
+                case Turn():
+                    return item
+                case Chunk(content):
+                    if spoken_before and not self._partial:
+                        self._emit(Chunk(TEXT_SEPARATOR))
+                    self._partial += content
+            self._emit(item)
+        raise ModelEmpty("The model's reply had no end. Try again.")
+
+    async def _perform(self, calls: Sequence[ToolCall]) -> tuple[str, ...]:
+        """Run `calls`, as far as nobody has to decide first; return the ids of those that wait for a decision."""
+        for batch in _batches(calls, self._is_read_only):
+            await _together(self._execute(call) for call in batch if not self._asks(call))
+            if any(map(self._asks, batch)):
+                return self._request_approvals(calls)
+        return ()
+
+    def _is_read_only(self, call: ToolCall) -> bool:
+        tool = self._tools.offered.get(call.name)
+        return tool is None or tool.spec.read_only
+
+    def _asks(self, call: ToolCall) -> bool:
+        """Whether a person has to decide before `call` may be sent."""
+        tool = self._tools.offered.get(call.name)
+        if tool is None or tool.spec.approval != "ask" or call.problem or call.id in self._checkpoint.sent:
+            return False
+        decision = self._checkpoint.decisions.get(call.id)
+        return decision is None or not decision.approved
+
+    def _request_approvals(self, calls: Iterable[ToolCall]) -> tuple[str, ...]:
+        waiting = [call for call in calls if call.id not in self._results and self._asks(call)]
+        for call in waiting:
+            self._emit(ApprovalRequested(call.id, self._real_name(call), call.arguments))
+        return tuple(call.id for call in waiting)
+
+    async def _execute(self, call: ToolCall) -> None:
+        """Give `call` its result, whatever happens."""
+        if call.id in self._checkpoint.sent:
+            return await self._end(call, ToolResult(call.id, INTERRUPTED, ToolCallState.ERROR))
+        if refusal := self._refusal(call):
+            return await self._end(call, ToolResult(call.id, refusal, ToolCallState.ERROR))
+        await self._steps.call_sent(call)
+        await self._end(call, await self._invoke(call))
+
+    def _refusal(self, call: ToolCall) -> str:
+        """Why `call` is not sent, in words that help the model to do better; empty: it is."""
+        if call.problem:
+            return f"Not executed. {call.problem}"
+        if call.name not in self._tools.offered:
+            names = ", ".join(sorted(self._tools.offered)) or "none"
+            return f"Not executed: there is no tool named {call.name!r}. The available tools are: {names}."
+        identical = sum(1 for earlier in self._calls_before(call) if _same(earlier, call))
+        if identical >= MAX_IDENTICAL_CALLS:
+            return (
+                f"Not executed: this call was made {identical} times with the same arguments. "
+                "Use the results that you have, or try something else."
+            )
+        return ""
+
+    def _calls_before(self, call: ToolCall) -> Iterator[ToolCall]:
+        for turn in self._turns:
+            for earlier in turn.message.tool_calls:
+                if earlier.id == call.id:
+                    return
+                yield earlier
+
+    async def _invoke(self, call: ToolCall) -> ToolResult:
+        started = time.monotonic()
+        try:
+            output = await self._tools.call(self._tools.offered[call.name], call.arguments, self._reporter(call))
+        except Exception:  # a fault of ours: the conversation goes on, and the log has the rest
+            _logger.exception("The call %s of the tool %s failed unexpectedly", call.id, call.name)
+            return ToolResult(call.id, "The tool failed unexpectedly.", ToolCallState.ERROR, _elapsed_ms(started))
+        state = ToolCallState.ERROR if output.is_error else ToolCallState.DONE
+        return ToolResult(call.id, output.text, state, _elapsed_ms(started), output.truncated, output.parts)
+
+    def _reporter(self, call: ToolCall) -> ReportProgress:
+        def report(progress: float, total: float | None, message: str | None) -> None:
+            self._emit(Progress(call.id, progress, total, message))
+
+        return report
+
+    async def _end(self, call: ToolCall, result: ToolResult) -> None:
+        await self._steps.call_ended(call, result)
+        self._results[call.id] = result
+        self._report(call, result)
+
+    def _announce(self, call: ToolCall, round: int) -> None:
+        tool = self._tools.offered.get(call.name)
+        state = ToolCallState.APPROVAL if self._asks(call) else ToolCallState.PENDING
+        raw = call.raw_arguments if call.problem else None
+        server = tool.spec.server.name if tool else ""
+        self._emit(ToolCallStarted(call.id, self._real_name(call), server, call.arguments, state, round, now_ms(), raw))
+
+    def _report(self, call: ToolCall, result: ToolResult) -> None:
+        self._emit(ToolCallFinished(
+            call.id, self._real_name(call), result.text, result.state, result.duration_ms, now_ms(), result.truncated,
+        ))
+
+    def _real_name(self, call: ToolCall) -> str:
+        tool = self._tools.offered.get(call.name)
+        return tool.spec.name if tool else call.name
+
+
+def _without_calls(turn: Turn) -> Turn:
+    return replace(turn, message=replace(turn.message, tool_calls=()))
+
+
+def _batches(calls: Iterable[ToolCall], is_read_only: Callable[[ToolCall], bool]) -> Iterator[list[ToolCall]]:
+    """Runs of calls that may overlap: read-only neighbours together, every other call alone, in the model's order."""
+    batch: list[ToolCall] = []
+    for call in calls:
+        if not is_read_only(call):
+            if batch:
+                yield batch
+            yield [call]
+            batch = []
+        else:
+            batch.append(call)
+    if batch:
+        yield batch
+
+
+async def _together(coroutines: Iterable[Awaitable[None]]) -> None:
+    """Await all of `coroutines` at once; the first failure cancels the rest and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for coroutine in coroutines:
+                group.create_task(coroutine)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _same(one: ToolCall, other: ToolCall) -> bool:
+    return one.name == other.name and _canonical(one) == _canonical(other)
+
+
+def _canonical(call: ToolCall) -> str:
+    return json.dumps(call.arguments, sort_keys=True)
+
+
+def _elapsed_ms(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

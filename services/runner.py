@@ -1,0 +1,135 @@
+"""One run from its inputs to its end: load, loop, persist.
+
+It never raises for what goes wrong in a run: that becomes the run's end, which people see. Only a cancellation that is
+not a stop leaves it, after the run went back into the queue. Above: the host's worker. Below: the loop and the ports.
+"""
+
+import asyncio
+import logging
+
+from .errors import Fenced, RunError, RunTimeout
+from .events import RunStarted
+from .journal import Journal, RunJournal
+from .llm import Models
+from .loop import Loop
+from .mcp_pool import McpPool
+from .ports import RunStore, Tools
+from .specs import Outcome, RunInputs
+from .states import RunState
+from .tools import open_tools
+
+_logger = logging.getLogger(__name__)
+
+NOTHING = Outcome("", 0)
+
+
+class Runner:
+    """Executes runs; one for all runs of a host, so that they share connections to models and MCP servers."""
+
+    def __init__(self, store: RunStore, journal: Journal, models: Models, pool: McpPool):
+        self._store = store
+        self._journal = journal
+        self._models = models
+        self._pool = pool
+        self._active: dict[int, asyncio.Task] = {}
+        self._stopping: set[int] = set()
+
+    async def run(self, run_id: int, attempt: int) -> None:
+        """Execute one attempt of a run, to its end or to where it has to wait for a person.
+
+        Raises:
+            asyncio.CancelledError: the host shuts down; the run is back in the queue.
+        """
+        self._active[run_id] = asyncio.current_task()
+        try:
+            if inputs := await self._begin(run_id, attempt):
+                await self._execute(inputs)
+        except Fenced:
+            _logger.info("Run %s: a newer attempt than %s owns it", run_id, attempt)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._store.hand_back(run_id, attempt))
+            raise
+        finally:
+            self._active.pop(run_id, None)
+            self._stopping.discard(run_id)
+
+    def stop(self, run_id: int) -> bool:
+        """Stop a run that this runner executes; False where it does not."""
+        task = self._active.get(run_id)
+        if task is None:
+            return False
+        self._stopping.add(run_id)
+        task.cancel()
+        return True
+
+    async def _begin(self, run_id: int, attempt: int) -> RunInputs | None:
+        try:
+            return await self._store.begin(run_id, attempt)
+        except RunError as error:
+            await self._store.finish(run_id, attempt, RunState.ERROR, NOTHING, error)
+            return None
+
+    async def _execute(self, inputs: RunInputs) -> None:
+        journal = self._journal.open(inputs.run_id, inputs.attempt, inputs.next_seq)
+        loop = self._loop(inputs, journal)
+        try:
+            async with asyncio.timeout(inputs.deadline):
+                outcome = await loop.run(inputs.messages, await self._prepare(inputs, journal))
+        except asyncio.CancelledError:
+            if inputs.run_id not in self._stopping:
+                raise
+            asyncio.current_task().uncancel()
+            await self._end(inputs, journal, loop, RunState.CANCELLED)
+        except Fenced:
+            raise
+        except Exception as error:
+            await self._end(inputs, journal, loop, RunState.ERROR, _explained(error, inputs))
+        else:
+            if outcome.waiting:
+                await self._park(inputs, journal, outcome)
+            else:
+                await self._end(inputs, journal, loop, RunState.DONE)
+
+    def _loop(self, inputs: RunInputs, journal: RunJournal) -> Loop:
+        return Loop(
+            self._models.get(inputs.model),
+            self._store.steps(inputs.run_id, inputs.attempt),
+            journal.emit,
+            max_rounds=inputs.max_rounds,
+            checkpoint=inputs.checkpoint,
+        )
+
+    async def _prepare(self, inputs: RunInputs, journal: RunJournal) -> Tools:
+        """Open the run's stream and its tools, and tell people what is missing."""
+        if inputs.next_seq == 1:
+            journal.emit(RunStarted(inputs.run_id, RunState.RUNNING))
+        tools, notices = await open_tools(inputs.tools, self._pool)
+        for notice in (*inputs.notices, *notices):
+            journal.emit(notice)
+        return tools
+
+    async def _park(self, inputs: RunInputs, journal: RunJournal, outcome: Outcome) -> None:
+        await journal.flush()
+        await self._store.park(inputs.run_id, inputs.attempt, outcome, inputs.messages)
+
+    async def _end(
+        self, inputs: RunInputs, journal: RunJournal, loop: Loop, state: RunState, error: RunError | None = None
+    ) -> None:
+        """Close what is open, then end the run. From here on, a stop comes too late."""
+        self._active.pop(inputs.run_id, None)
+        if state is not RunState.DONE:
+            await loop.close("Cancelled: the run was stopped." if error is None else "Cancelled: the run failed.")
+        await journal.flush()
+        await self._store.finish(inputs.run_id, inputs.attempt, state, loop.outcome, error)
+
+
+def _explained(error: Exception, inputs: RunInputs) -> RunError:
+    """What ended a run, as people should read it; the log gets what they should not."""
+    match error:
+        case RunError():
+            return error
+        case TimeoutError():
+            return RunTimeout(f"The run took longer than {inputs.deadline:.0f} seconds and was ended.")
+        case _:
+            _logger.exception("Run %s failed unexpectedly", inputs.run_id, exc_info=error)
+            return RunError("Something went wrong on our side. Try again; the server's log says more.")
