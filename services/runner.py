@@ -9,7 +9,7 @@ import logging
 
 from .errors import Fenced, RunError, RunTimeout
 from .events import RunStarted
-from .journal import Journal, RunJournal
+from .journal import Journal, JournalFailed, RunJournal
 from .llm import Models
 from .loop import Loop
 from .mcp_pool import McpPool
@@ -109,7 +109,7 @@ class Runner:
         return tools
 
     async def _park(self, inputs: RunInputs, journal: RunJournal, outcome: Outcome) -> None:
-        await journal.flush()
+        await _flush(journal)
         await self._store.park(inputs.run_id, inputs.attempt, outcome, inputs.messages)
 
     async def _end(
@@ -119,8 +119,16 @@ class Runner:
         self._active.pop(inputs.run_id, None)
         if state is not RunState.DONE:
             await loop.close("Cancelled: the run was stopped." if error is None else "Cancelled: the run failed.")
-        await journal.flush()
+        await _flush(journal)
         await self._store.finish(inputs.run_id, inputs.attempt, state, loop.outcome, error)
+
+
+async def _flush(journal: RunJournal) -> None:
+    """Store what viewers should see before the run's end; events that cannot be stored don't keep a run from ending."""
+    try:
+        await journal.flush()
+    except JournalFailed as failure:
+        _logger.error("%s", failure)
 
 
 def _explained(error: Exception, inputs: RunInputs) -> RunError:

@@ -123,4 +123,5 @@ class MemoryStore:
 
     async def append(self, rows: Sequence[JournalRow]) -> Iterable[int]:
         self.rows.extend(rows)
+        self.changed.set()
         return ()
