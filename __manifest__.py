@@ -9,7 +9,11 @@
     "external_dependencies": {
         "python": ["openai", "mcp", "httpx2", "procrastinate", "psycopg", "markdown-it-py"],
     },
-    "data": [],
+    "data": [
+        "security/ai_discuss_groups.xml",
+        "security/ir.model.access.csv",
+        "security/ai_discuss_rules.xml",
+    ],
     "demo": [],
     "assets": {},
     "application": True,

@@ -1,0 +1,238 @@
+"""An assistant: a model, a prompt and tools under one name, with a partner whom people find in Discuss.
+
+Not the one who answers: a reply is an `ai.run`, executed by the engine.
+"""
+
+from odoo import api, fields, models, tools
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.fields import Command, Domain
+from odoo.tools import frozendict
+
+MAX_ROUNDS = 50
+MANAGERS = "ai_discuss.group_ai_manager"
+
+
+class AiAssistant(models.Model):
+    _name = "ai.assistant"
+    _description = "AI Assistant"
+    _inherit = ["image.mixin"]
+    _order = "sequence, name, id"
+    _check_company_auto = True
+
+    name = fields.Char(required=True, help="How people call the assistant, in Discuss and in mentions.")
+    active = fields.Boolean(default=True)
+    sequence = fields.Integer(default=10)
+    description = fields.Char(help="One line that tells people what to ask this assistant for.")
+    partner_id = fields.Many2one(
+        "res.partner", readonly=True, copy=False, ondelete="restrict", index=True,
+        help="Who the assistant is in Discuss: the author of its messages.",
+    )
+    avatar_128 = fields.Image("Avatar", related="partner_id.avatar_128")
+    company_id = fields.Many2one("res.company", help="Empty: for all companies.")
+    group_ids = fields.Many2many(
+        "res.groups", "ai_assistant_group_rel", "assistant_id", "group_id", "Allowed Groups",
+        help="Who may use the assistant. Empty: everybody who works here.",
+    )
+    # how it answers
+    provider_id = fields.Many2one(
+        "ai.provider", groups=MANAGERS, ondelete="restrict", check_company=True, index=True,
+        help="The server on which the language model is asked.",
+    )
+    model = fields.Char(groups=MANAGERS, help="The model's name as the provider knows it, for example gpt-5-mini.")
+    system_prompt = fields.Text(
+        groups=MANAGERS, help="What the assistant is told before every conversation: its task, its tone, its limits."
+    )
+    set_temperature = fields.Boolean("Own temperature", groups=MANAGERS, help="Off: the provider's own default.")
+    temperature = fields.Float(
+        groups=MANAGERS, help="0 is the most predictable; higher is more varied. Some models accept only their default."
+    )
+    max_rounds = fields.Integer(
+        default=10,
+        required=True,
+        help="How often the assistant may call tools and think again before it has to answer.",
+    )
+    # what it can use
+    mcp_server_ids = fields.Many2many(
+        "mcp.server", "ai_assistant_mcp_server_rel", "assistant_id", "server_id", "MCP Servers",
+        domain="[('scope', '=', 'shared')]", check_company=True,
+        help="The servers whose tools this assistant can use.",
+    )
+    disabled_tool_ids = fields.Many2many(
+        "mcp.tool", "ai_assistant_disabled_tool_rel", "assistant_id", "tool_id", "Disabled Tools",
+        help="Tools of these servers that this assistant does without.",
+    )
+    tool_ids = fields.Many2many("mcp.tool", compute="_compute_tool_ids", string="Tools")
+    tool_count = fields.Integer(compute="_compute_tool_count")
+    run_count = fields.Integer(compute="_compute_run_count", groups=MANAGERS)
+
+    _max_rounds_in_range = models.Constraint(
+        f"CHECK (max_rounds BETWEEN 1 AND {MAX_ROUNDS})", "The rounds must be between 1 and 50."
+    )
+    _partner_unique = models.UniqueIndex("(partner_id)", "A partner can be one assistant only.")
+
+    @api.depends("mcp_server_ids.tool_ids.active")
+    def _compute_tool_ids(self):
+        for assistant in self:
+            assistant.tool_ids = assistant.mcp_server_ids.tool_ids.sorted(
+                lambda tool: (tool.server_id.name, tool.server_id.id, tool.name)
+            )
+
+    @api.depends("mcp_server_ids.tool_ids", "disabled_tool_ids")
+    def _compute_tool_count(self):
+        for assistant in self:
+            assistant.tool_count = len(assistant.get_enabled_mcp_tools())
+
+    def _compute_run_count(self):
+        counts = dict(self.env["ai.run"]._read_group([("assistant_id", "in", self.ids)], ["assistant_id"], ["__count"]))
+        for assistant in self:
+            assistant.run_count = counts.get(assistant, 0)
+
+    @api.constrains("name")
+    def _check_name(self):
+        for assistant in self:
+            if not assistant.name.strip():
+                raise ValidationError(self.env._("An assistant needs a name."))
+
+    @api.constrains("temperature")
+    def _check_temperature(self):
+        for assistant in self:
+            if not 0 <= assistant.temperature <= 2:
+                raise ValidationError(self.env._("The temperature must be between 0 and 2."))
+
+    @api.constrains("mcp_server_ids")
+    def _check_servers_are_shared(self):
+        if self.mcp_server_ids.filtered(lambda server: server.scope != "shared"):
+            raise ValidationError(self.env._("Only shared servers can be given to assistants."))
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        assistants = super().create([self._with_set_temperature(vals) for vals in vals_list])
+        for assistant in assistants.filtered(lambda assistant: not assistant.partner_id):
+            # sudo: res.partner - managers of assistants need no rights on contacts
+            assistant.sudo().partner_id = self.env["res.partner"].sudo().create(assistant._partner_values())
+        self.env.registry.clear_cache()
+        return assistants
+
+    def write(self, vals):
+        result = super().write(self._with_set_temperature(vals))
+        if not {"name", "image_1920", "active"}.isdisjoint(vals):
+            for assistant in self:
+                # sudo: res.partner - the partner follows its assistant
+                assistant.sudo().partner_id.write(assistant._partner_values())
+        if not {"active", "partner_id"}.isdisjoint(vals):
+            self.env.registry.clear_cache()
+        return result
+
+    def unlink(self):
+        # sudo: res.partner - kept as the author of what the assistant said, but nobody finds it any more
+        partners = self.sudo().partner_id
+        result = super().unlink()
+        self.env.registry.clear_cache()
+        partners.active = False
+        return result
+
+    def get_enabled_mcp_tools(self):
+        """The tools that this assistant's runs may use, attached personal servers aside."""
+        self.ensure_one()
+        servers = self.mcp_server_ids.filtered(lambda server: server._is_callable())
+        return servers.tool_ids._usable() - self.disabled_tool_ids
+
+    def open_chat(self, new=False):
+        """The id of the caller's conversation with this assistant; with `new`, always of a fresh one."""
+        self.ensure_one()
+        self._check_usable(self.env.user)
+        # sudo: ai.assistant - partner of an assistant that the user may use
+        partner = self.sudo().partner_id
+        if not new:
+            return self.env["discuss.channel"]._get_or_create_chat([partner.id]).id
+        return self.env["discuss.channel"]._ai_create_conversation(self).id
+
+    def action_open_chat(self):
+        """Open Discuss on the caller's conversation with this assistant."""
+        return {
+            "type": "ir.actions.client",
+            "tag": "mail.action_discuss",
+            "context": {"active_id": f"discuss.channel_{self.open_chat()}"},
+        }
+
+    def action_view_tools(self):
+        """The tools of this assistant's servers, by server."""
+        self.ensure_one()
+        return {
+            **self.env["ir.actions.act_window"]._for_xml_id("ai_discuss.mcp_tool_action"),
+            "domain": [("server_id", "in", self.mcp_server_ids.ids)],
+            "context": {"search_default_group_by_server": 1},
+        }
+
+    def action_view_runs(self):
+        """What this assistant was asked."""
+        self.ensure_one()
+        return {
+            **self.env["ir.actions.act_window"]._for_xml_id("ai_discuss.ai_run_action"),
+            "domain": [("assistant_id", "=", self.id)],
+            "context": {},
+        }
+
+    # -- who may use it
+
+    def _is_usable(self, user):
+        """Whether `user` may talk to this assistant."""
+        self.ensure_one()
+        # sudo: ai.assistant, res.users - only the answer leaves this method
+        assistant, user = self.sudo(), user.sudo()
+        return bool(
+            assistant.active
+            and user.active
+            and user._is_internal()
+            and (not assistant.company_id or assistant.company_id in user.company_ids)
+            and (not assistant.group_ids or assistant.group_ids & user.all_group_ids)
+        )
+
+    def _check_usable(self, user):
+        """Raise AccessError unless `user` may talk to this assistant."""
+        if not self._is_usable(user):
+            raise AccessError(self.env._("You may not use this assistant. Ask its manager for access."))
+
+    def _run_tools(self, channel, user):
+        """The tools of a run: the assistant's, and those of personal servers that their owners attached to the channel."""
+        self.ensure_one()
+        self._check_usable(user)
+        # sudo: ai.assistant, discuss.channel - `user` may use the assistant; attached servers are shared by their owners
+        tools_ = self.sudo().get_enabled_mcp_tools()
+        for server in channel.sudo().user_mcp_server_ids:
+            if server.state == "connected" and server._is_callable() and channel._ai_is_attachable(server):
+                tools_ |= server.tool_ids._usable()
+        return tools_
+
+    # -- its partner
+
+    @api.model
+    @tools.ormcache()
+    def _ids_by_partner(self):
+        """Every assistant's id by its partner's, archived ones included. Cached: each message that is posted asks."""
+        # sudo: ai.assistant - which partners are assistants is no secret
+        assistants = self.sudo().with_context(active_test=False).search_fetch([], ["partner_id"], order="id")
+        return frozendict({assistant.partner_id.id: assistant.id for assistant in assistants})
+
+    @api.model
+    def _of_partners(self, partners):
+        """The assistants among `partners`."""
+        by_partner = self._ids_by_partner()
+        return self.browse(by_partner[partner_id] for partner_id in partners.ids if partner_id in by_partner)
+
+    @api.model
+    def _usable_by(self, user, domain=Domain.TRUE):
+        """The assistants that `user` may use, with sudo."""
+        # sudo: ai.assistant - filtered by what the user may use
+        return self.sudo().search(domain).filtered(lambda assistant: assistant._is_usable(user))
+
+    def _partner_values(self):
+        self.ensure_one()
+        return {"name": self.name, "image_1920": self.image_1920, "active": self.active}
+
+    @api.model
+    def _with_set_temperature(self, vals):
+        """Whoever gives a temperature means it to be used."""
+        if "temperature" in vals and "set_temperature" not in vals:
+            return {**vals, "set_temperature": True}
+        return vals

@@ -1,0 +1,69 @@
+"""Secrets that people can write and nobody can read.
+
+A model lists in `_secret_fields` which of its public fields are secrets and in which hidden column each is kept. The
+public field always reads as empty, for everybody and on every path; the column is closed to every user, also to
+administrators. The code that has to send a secret reads the column with sudo. Not encryption: the database has the text.
+"""
+
+from odoo import api, fields, models
+
+
+def write_only(string: str, **kwargs) -> fields.Text:
+    """The public side of a secret: writable, always read as empty."""
+    return fields.Text(string, compute="_compute_secrets", readonly=False, copy=False, **kwargs)
+
+
+def hidden_column() -> fields.Text:
+    """The column behind a secret."""
+    return fields.Text(copy=False, prefetch=False, groups=fields.NO_ACCESS)
+
+
+class AiSecretMixin(models.AbstractModel):
+    _name = "ai.secret.mixin"
+    _description = "Write-only secrets"
+
+    _secret_fields: dict[str, str] = {}  # public field → hidden column
+
+    def _compute_secrets(self):
+        for field in self._secret_fields:
+            self[field] = False
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        secrets = [self._take_secrets(vals) for vals in vals_list]
+        # a copy each: the caller's dictionaries are not ours to empty
+        records = super().create([self._without_secrets(vals) for vals in vals_list])
+        for record, values in zip(records, secrets):
+            record._store_secrets(values)
+        return records
+
+    def write(self, vals):
+        result = super().write(self._without_secrets(vals))  # checks the access, also when nothing else is written
+        self._store_secrets(self._take_secrets(vals))
+        return result
+
+    def _store_secrets(self, values):
+        if values:
+            # sudo: ai.secret.mixin - whoever may write the record may replace its secrets, but not read them
+            super(AiSecretMixin, self.sudo()).write(values)
+
+    def _has_secret(self, field):
+        """Whether a secret is stored: all that people may know of it."""
+        self.ensure_one()
+        # sudo: ai.secret.mixin - only whether there is one leaves this method
+        return bool(self.sudo()[self._secret_fields[field]])
+
+    def _take_secrets(self, vals):
+        return {
+            column: self._normalise_secret(field, vals[field])
+            for field, column in self._secret_fields.items()
+            if field in vals
+        }
+
+    def _without_secrets(self, vals):
+        return {field: value for field, value in vals.items() if field not in self._secret_fields}
+
+    @api.model
+    def _normalise_secret(self, field, value):
+        """The text to store; raises ValidationError where it makes no sense, without quoting it."""
+        return (value or "").strip() or False

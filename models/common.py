@@ -1,0 +1,39 @@
+"""Small things that several models share."""
+
+from urllib.parse import urlsplit
+
+
+def is_http_url(url):
+    """Whether `url` is absolute, http or https, and free of credentials (which would show in lists and logs)."""
+    try:
+        parts = urlsplit(url or "")
+        parts.port  # noqa: B018 - raises where the port is not a number
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def notification(message, kind="success", title=None):
+    """The action that shows `message` to the person and then reloads the view; a danger stays until it is closed."""
+    return {
+        "type": "ir.actions.client",
+        "tag": "display_notification",
+        "params": {
+            "title": title,
+            "message": message,
+            "type": kind,
+            "sticky": kind == "danger",
+            "next": {"type": "ir.actions.act_window_close"},
+        },
+    }
+
+
+def storable(value):
+    """`value` with every NUL, which PostgreSQL cannot store, replaced visibly; keys of objects included."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable(item) for item in value]
+    return value

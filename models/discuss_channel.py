@@ -1,0 +1,218 @@
+"""Conversations with assistants: who is asked, when, and with which tools.
+
+Posting only creates the run, in the poster's transaction; the engine answers later.
+"""
+
+from odoo import SUPERUSER_ID, api, fields, models
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.tools import html2plaintext
+
+NAME_LENGTH = 40  # characters of the first message that name a new conversation
+MENTIONABLE_TYPES = ("channel", "group")  # where an assistant can be called in by a mention; a chat is for two
+
+
+class DiscussChannel(models.Model):
+    _inherit = "discuss.channel"
+
+    # Passed by identity, so that no client can claim with a context of its own that the reply was already requested.
+    _ai_requested_by_caller = {}
+
+    ai_assistant_id = fields.Many2one(
+        "ai.assistant", "AI Assistant", ondelete="set null", index="btree_not_null", copy=False,
+        help="The assistant of this conversation.",
+    )
+    ai_reply_mode = fields.Selection(
+        [("always", "To every message"), ("mention", "When mentioned"), ("off", "Never")],
+        "AI Replies",
+        required=True,
+        default="mention",
+        help="When assistants answer in this conversation. A mention addresses the mentioned assistant.",
+    )
+    ai_auto_name = fields.Boolean(help="The conversation is named after its first message.")
+    user_mcp_server_ids = fields.Many2many(
+        "mcp.server", "discuss_channel_mcp_server_rel", "channel_id", "server_id", "Personal MCP Servers", copy=False,
+        domain="[('scope', '=', 'user'), ('user_id', '=', uid)]",
+        help="Personal servers that their owners attached: their tools are offered to assistants here.",
+    )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        channels = super().create(vals_list)
+        for channel, vals in zip(channels, vals_list):
+            if vals.get("user_mcp_server_ids"):
+                channel._ai_check_attached(self.env["mcp.server"])
+            if vals.get("ai_assistant_id"):
+                channel._ai_seat_assistant()
+        return channels
+
+    def write(self, vals):
+        attached = {channel: channel.sudo().user_mcp_server_ids for channel in self if "user_mcp_server_ids" in vals}
+        result = super().write(vals)
+        for channel, servers in attached.items():
+            channel._ai_check_attached(servers)
+        if vals.get("ai_assistant_id"):
+            for channel in self:
+                channel._ai_seat_assistant()
+        return result
+
+    def _sync_field_names(self):
+        names = super()._sync_field_names()
+        names[None] += ["ai_reply_mode"]
+        return names
+
+    def _to_store_defaults(self, target):
+        return super()._to_store_defaults(target) + ["ai_reply_mode"]
+
+    # -- asking
+
+    def message_post(self, **kwargs):
+        message = super().message_post(**kwargs)
+        if self.env.context.get("ai_requested_by") is not self._ai_requested_by_caller:
+            self._ai_request_reply(message)
+        return message
+
+    def _ai_post(self, body, attachment_ids=(), idempotency_key=None):
+        """Post `body` as the caller and ask the conversation's own assistant, whatever the reply mode: one run."""
+        self.ensure_one()
+        # sudo: discuss.channel - which assistant it is; whether the caller may use it is checked next
+        assistant = self.sudo().ai_assistant_id
+        if not assistant:
+            raise UserError(self.env._("This conversation has no assistant."))
+        assistant._check_usable(self.env.user)
+        if not self.is_member:
+            raise AccessError(self.env._("You are not a member of this conversation."))
+        message = self.with_context(ai_requested_by=self._ai_requested_by_caller).message_post(
+            body=body,
+            attachment_ids=list(attachment_ids),
+            message_type="comment",
+            subtype_xmlid="mail.mt_comment",
+        ).with_context(ai_requested_by=None)
+        self._ai_name_after(message)
+        return self.env["ai.run"]._request(self, assistant, message, idempotency_key)
+
+    def _ai_request_reply(self, message):
+        """Create a run for each assistant that `message` addresses. Cheap where there is none: everybody's posts pass."""
+        self.ensure_one()
+        assistants = self._ai_addressed(message)
+        if not assistants or not self._ai_is_said_by_a_person(message):
+            return
+        for assistant in assistants:
+            if assistant._is_usable(self.env.user):
+                self._ai_invite(assistant)
+                self.env["ai.run"]._request(self, assistant, message)
+        self._ai_name_after(message)
+
+    def _ai_addressed(self, message):
+        """The mentioned assistants; without any, the conversation's own where it answers to every message."""
+        # sudo: discuss.channel - configuration of the conversation that the message was posted in
+        channel = self.sudo()
+        if channel.ai_reply_mode == "off":
+            return self.env["ai.assistant"]
+        mentioned = self.env["ai.assistant"]._of_partners(message.sudo().partner_ids)
+        if mentioned or channel.ai_reply_mode != "always":
+            return mentioned
+        return channel.ai_assistant_id
+
+    def _ai_is_said_by_a_person(self, message):
+        """Only what the person at the keyboard says is answered: nothing by gateways, bots, crons or assistants, and
+        nothing that the system says in somebody's name."""
+        # sudo: mail.message - just posted by this very user
+        message, user = message.sudo(), self.env.user
+        return (
+            message.message_type == "comment"
+            and message.author_id == user.partner_id
+            and user.id != SUPERUSER_ID
+            and user._is_internal()
+            and not self.env["ai.assistant"]._of_partners(message.author_id)
+            and not message._filter_empty()
+        )
+
+    # -- seats
+
+    def _ai_seat_assistant(self):
+        """The conversation's assistant is one of its members: people see it there, and see it typing."""
+        self.ensure_one()
+        # sudo: discuss.channel - whether the person may use the assistant is checked here
+        channel = self.sudo()
+        if self.env.uid != SUPERUSER_ID:
+            channel.ai_assistant_id._check_usable(self.env.user)
+        self._ai_invite(channel.ai_assistant_id)
+
+    def _ai_invite(self, assistant):
+        # sudo: discuss.channel - the person may use the assistant, so they may call it in; silently
+        channel, partner = self.sudo(), assistant.sudo().partner_id
+        if partner not in channel.channel_member_ids.partner_id:
+            channel._add_members(partners=partner, post_joined_message=False)
+
+    def _ai_adopt(self, assistant):
+        """The first assistant that joins becomes the conversation's own; alone with one person, it always answers."""
+        self.ensure_one()
+        if self.ai_assistant_id:
+            return
+        values = {"ai_assistant_id": assistant.id}
+        if self.channel_type in ("chat", "group") and len(self.channel_member_ids) == 2:
+            values["ai_reply_mode"] = "always"
+        self.write(values)
+
+    def _ai_forget(self, partner):
+        """`partner` has left: so do its assistant and its personal servers."""
+        if not self.exists():
+            return
+        if self.ai_assistant_id.partner_id == partner:
+            self.ai_assistant_id = False
+        servers = self.user_mcp_server_ids.filtered(lambda server: server.user_id.partner_id == partner)
+        if servers:
+            # sudo with the superuser: detaching is the owner's, and leaving is how this owner does it
+            self.with_user(SUPERUSER_ID).user_mcp_server_ids -= servers
+
+    def _get_allowed_message_partner_ids(self, partner_ids):
+        """Assistants that the user may use can be mentioned where they are no members yet, others nowhere."""
+        allowed = super()._get_allowed_message_partner_ids(partner_ids)
+        assistants = self.env["ai.assistant"]._of_partners(self.env["res.partner"].browse(partner_ids))
+        for assistant in assistants:
+            # sudo: ai.assistant - its partner's id was given
+            partner_id = assistant.sudo().partner_id.id
+            callable_here = self.channel_type in MENTIONABLE_TYPES or partner_id in allowed
+            if partner_id in allowed:
+                allowed.remove(partner_id)
+            if callable_here and assistant._is_usable(self.env.user):
+                allowed.append(partner_id)
+        return allowed
+
+    # -- new conversations
+
+    def _ai_create_conversation(self, assistant):
+        """A fresh conversation of the user with `assistant`, named after its first message."""
+        # sudo: ai.assistant - usable, as its caller has checked
+        assistant = assistant.sudo()
+        channel = self._create_group(
+            [self.env.user.partner_id.id, assistant.partner_id.id],
+            name=self.env._("New chat with %(assistant)s", assistant=assistant.name),
+        )
+        channel.sudo().ai_auto_name = True
+        return channel
+
+    def _ai_name_after(self, message):
+        # sudo: discuss.channel - a member's first message names the conversation
+        channel = self.sudo()
+        if not channel.ai_auto_name:
+            return
+        text = " ".join(html2plaintext(message.sudo().body, include_references=False).split())
+        channel.ai_auto_name = False
+        if text:
+            channel.name = text if len(text) <= NAME_LENGTH else f"{text[:NAME_LENGTH].rsplit(' ', 1)[0]}…"
+
+    # -- personal servers
+
+    def _ai_check_attached(self, before):
+        """Only owners attach and detach their servers, and only where they are members."""
+        self.ensure_one()
+        # sudo: discuss.channel - servers of other people are invisible to this one, and must stay as they are
+        after = self.sudo().user_mcp_server_ids
+        if self.env.uid != SUPERUSER_ID and any(server.user_id != self.env.user for server in (after ^ before)):
+            raise AccessError(self.env._("Only the owner of a personal server attaches or detaches it."))
+        if not all(self._ai_is_attachable(server) for server in after - before):
+            raise ValidationError(self.env._("Only personal servers of members can be attached to a conversation."))
+
+    def _ai_is_attachable(self, server):
+        return server.scope == "user" and server.user_id.partner_id in self.sudo().channel_member_ids.partner_id

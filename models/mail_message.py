@@ -1,0 +1,30 @@
+"""Messages as the engine's history knows them."""
+
+from odoo import models
+from odoo.tools import html2plaintext
+
+
+class MailMessage(models.Model):
+    _inherit = "mail.message"
+
+    def _ai_stored(self, assistant):
+        """This message as `assistant` remembers it: what others said as text, its own replies with their tool calls."""
+        from ..services.history import StoredMessage
+
+        self.ensure_one()
+        is_assistant = self.author_id == assistant.partner_id
+        run = self.env["ai.run"].search([("message_id", "=", self.id)], limit=1) if is_assistant else self.env["ai.run"]
+        turns, results = run._stored_turns() if run else ((), {})
+        return StoredMessage(
+            author=self.author_id.name or self.author_guest_id.name or self.email_from or "",
+            text=self._ai_text(),
+            is_assistant=is_assistant,
+            turns=turns,
+            results=results,
+        )
+
+    def _ai_text(self):
+        """What the message says, in plain text; its attachments by name."""
+        text = html2plaintext(self.body or "", include_references=False).strip()
+        files = [f"[{self.env._('Attached file: %(name)s', name=file.name)}]" for file in self.attachment_ids]
+        return "\n".join(filter(None, [text, *files]))

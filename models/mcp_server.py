@@ -1,0 +1,357 @@
+"""A server that offers tools over the Model Context Protocol.
+
+A shared one is set up by a manager for everybody; a user-owned one belongs to one person, whom alone it is visible to.
+Not a connection: `services.mcp_pool` holds those, from the `ServerSpec` that `_spec` makes.
+"""
+
+import hashlib
+import json
+import shlex
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.fields import Command, Domain
+from odoo.modules import module
+from odoo.tools import config, str2bool
+
+from ..services.specs import ServerSpec
+from .ai_secret_mixin import hidden_column, write_only
+from .common import is_http_url, notification, storable
+
+BUTTON_TIMEOUT_SECONDS = 10  # how long a person waits for a server before the button answers that it is too slow
+IDENTITY_FIELDS = frozenset({"transport", "url", "command", "args"})  # what says which server it really is
+
+
+class McpServer(models.Model):
+    _name = "mcp.server"
+    _description = "MCP Server"
+    _inherit = ["ai.secret.mixin"]
+    _order = "scope, name, id"
+    _secret_fields = {"token": "stored_token", "headers": "stored_headers"}
+
+    @api.model
+    def _default_scope(self):
+        return "shared" if self.env.user.has_group("ai_discuss.group_ai_manager") else "user"
+
+    # what it is
+    name = fields.Char(required=True, help="How people recognise the server; it is shown beside each of its tools.")
+    active = fields.Boolean(default=True)
+    transport = fields.Selection(
+        [
+            ("streamable_http", "Streamable HTTP"),
+            ("sse", "SSE (older servers)"),
+            ("stdio", "Command on this machine (stdio)"),
+        ],
+        required=True,
+        default="streamable_http",
+        help="How the server is reached. Commands are for system administrators, and only where "
+        "ai_discuss_stdio is on in odoo.conf.",
+    )
+    url = fields.Char(
+        "URL",
+        help="Where the server answers, for example https://tools.example.com/mcp. "
+        "Changing it removes the stored secrets and asks for approval of its tools again.",
+    )
+    command = fields.Char(help="The program that is started; it speaks MCP over its standard input and output.")
+    args = fields.Char("Arguments", help="Words as in a shell, or a JSON list of strings.")
+    timeout = fields.Float(default=30.0, required=True, help="Seconds that a single call may take.")
+    # who it is called as
+    auth_type = fields.Selection(
+        [("none", "None"), ("bearer", "Bearer token"), ("headers", "Own headers")],
+        "Authentication",
+        required=True,
+        default="none",
+    )
+    token = write_only("Token", help="Sent as Authorization: Bearer … Nobody can read it once it is stored.")
+    stored_token = hidden_column()
+    has_token = fields.Boolean("A token is stored", compute="_compute_has_secrets")
+    headers = write_only(
+        "Headers", help='A JSON object such as {"X-Api-Key": "…"}. Nobody can read it once it is stored.'
+    )
+    stored_headers = hidden_column()
+    has_headers = fields.Boolean("Headers are stored", compute="_compute_has_secrets")
+    # whose it is
+    scope = fields.Selection(
+        [("shared", "Shared"), ("user", "Personal")],
+        required=True,
+        default=lambda self: self._default_scope(),
+        help="Shared servers are given to assistants by managers. A personal one is visible to its owner only, "
+        "who can attach it to conversations.",
+    )
+    user_id = fields.Many2one("res.users", "Owner", index="btree_not_null", ondelete="cascade", copy=False)
+    company_id = fields.Many2one("res.company", help="Empty: for all companies.")
+    # what is known of it
+    state = fields.Selection(
+        [("draft", "Not connected"), ("connected", "Connected"), ("error", "Error")],
+        required=True,
+        default="draft",
+        readonly=True,
+        copy=False,
+    )
+    state_message = fields.Text("Message", readonly=True, copy=False, help="What the server, or its absence, said last.")
+    last_sync = fields.Datetime("Last Synchronisation", readonly=True, copy=False)
+    tool_ids = fields.One2many("mcp.tool", "server_id", string="Tools")
+    tool_count = fields.Integer(compute="_compute_tool_count")
+    changed_tool_count = fields.Integer(compute="_compute_tool_count")
+    assistant_ids = fields.Many2many(
+        "ai.assistant", "ai_assistant_mcp_server_rel", "server_id", "assistant_id", "Assistants"
+    )
+    stdio_allowed = fields.Boolean(compute="_compute_stdio_allowed")
+
+    _timeout_positive = models.Constraint("CHECK (timeout > 0)", "The timeout must be more than zero seconds.")
+    _owner_of_personal = models.Constraint(
+        "CHECK ((scope = 'user') = (user_id IS NOT NULL))",
+        "A personal server needs an owner, and a shared one has none.",
+    )
+
+    @api.depends("stored_token", "stored_headers")
+    def _compute_has_secrets(self):
+        for server in self:
+            server.has_token = server._has_secret("token")
+            server.has_headers = server._has_secret("headers")
+
+    @api.depends("tool_ids.active", "tool_ids.changed")
+    def _compute_tool_count(self):
+        for server in self:
+            server.tool_count = len(server.tool_ids)
+            server.changed_tool_count = len(server.tool_ids.filtered("changed"))
+
+    @api.depends_context("uid")
+    def _compute_stdio_allowed(self):
+        self.stdio_allowed = self._stdio_is_on() and self.env.user.has_group("base.group_system")
+
+    @api.constrains("name")
+    def _check_name(self):
+        for server in self:
+            if not server.name.strip():
+                raise ValidationError(self.env._("A server needs a name."))
+
+    @api.constrains("transport", "url", "command", "args")
+    def _check_address(self):
+        for server in self:
+            if server.transport == "stdio":
+                server._check_stdio_allowed()
+                server._arguments()
+                if not (server.command or "").strip():
+                    raise ValidationError(self.env._("Say which command starts the server."))
+            elif not is_http_url(server.url):
+                raise ValidationError(
+                    self.env._("The URL must begin with http:// or https:// and name a server, without a password.")
+                )
+
+    @api.constrains("scope", "assistant_ids")
+    def _check_assistants_use_shared_servers(self):
+        # sudo: mcp.server - only whether there are any assistants is looked at
+        if self.sudo().filtered(lambda server: server.scope == "user" and server.assistant_ids):
+            raise ValidationError(self.env._("Only shared servers can be given to assistants."))
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        vals_list = [{**vals, **self._owner_for(vals.get("scope") or self._default_scope(), vals)} for vals in vals_list]
+        return super().create(vals_list)
+
+    def write(self, vals):
+        if "scope" in vals:
+            vals = {**vals, **self._owner_for(vals["scope"], vals)}
+        moved = self.filtered(lambda server: any(server[field] != vals[field] for field in IDENTITY_FIELDS & vals.keys()))
+        readdressed = moved.filtered(lambda server: "url" in vals and server.url != vals["url"])
+        result = super().write(vals)
+        readdressed._forget_secrets(except_fields=[field for field in self._secret_fields if vals.get(field)])
+        moved._forget_approvals()
+        return result
+
+    def action_clear_secrets(self):
+        """Remove the stored token and headers."""
+        self.write({"token": False, "headers": False})
+
+    def action_test_connection(self):
+        """Connect and list the tools, without taking them over."""
+        self.ensure_one()
+        found, problem = self._probe()
+        if problem:
+            return self._report_problem(problem)
+        self.write({"state": "connected", "state_message": False})
+        return notification(self.env._("Connected. The server offers %(count)s tools.", count=len(found)))
+
+    def action_sync_tools(self):
+        """Take over the tools that the servers offer now."""
+        actions = [server._sync_tools() for server in self]
+        failed = [action for action in actions if action["params"]["type"] == "danger"]
+        return (failed or actions)[0] if actions else True
+
+    def action_view_tools(self):
+        """The tools of this server."""
+        self.ensure_one()
+        return {
+            **self.env["ir.actions.act_window"]._for_xml_id("ai_discuss.mcp_tool_action"),
+            "domain": [("server_id", "=", self.id)],
+            "context": {},
+        }
+
+    def _spec(self, user):
+        """What the engine needs to call this server for `user`, secrets included: for the engine only.
+
+        Raises:
+            AccessError: the server is another person's, or a command that may not be started here.
+        """
+        self.ensure_one()
+        # sudo: mcp.server - which servers a run may use was decided before; the spec never shows its headers
+        server = self.sudo()
+        is_stdio = server.transport == "stdio"
+        if is_stdio and not self._stdio_is_on():
+            raise AccessError(self.env._("Commands are switched off on this system (ai_discuss_stdio)."))
+        return ServerSpec(
+            id=server.id,
+            name=server.name,
+            transport=server.transport,
+            url="" if is_stdio else server.url,
+            command=server.command if is_stdio else "",
+            args=server._arguments() if is_stdio else (),
+            headers=() if is_stdio else server._request_headers(),
+            timeout=server.timeout,
+            guarded=server.scope == "user" and not server.user_id.has_group("base.group_system"),
+        )
+
+    def _is_callable(self):
+        """Whether runs may use the server as it is."""
+        self.ensure_one()
+        return self.active and self.state != "draft" and (self.transport != "stdio" or self._stdio_is_on())
+
+    # -- synchronisation
+
+    def _sync_tools(self):
+        found, problem = self._probe()
+        if problem:
+            return self._report_problem(problem)
+        self._take_over(found)
+        return notification(self.env._("%(count)s tools are synchronised.", count=len(found)))
+
+    def _probe(self):
+        """The server's tools, or else a sentence that says why they cannot be had. Waits with no transaction open."""
+        self.ensure_one()
+        self.check_access("write")
+        from ..runtime import bridge
+        from ..services import mcp_pool
+
+        try:
+            spec = self._spec(self.env.user)
+            if not module.current_test:
+                self.env.cr.commit()  # what is waited for below must not hold this transaction's locks
+            return bridge.run(mcp_pool.probe, spec, timeout=BUTTON_TIMEOUT_SECONDS), ""
+        except TimeoutError:
+            return [], self.env._(
+                "The server did not answer within %(seconds)s seconds.", seconds=BUTTON_TIMEOUT_SECONDS
+            )
+        except (mcp_pool.McpUnreachable, AccessError) as error:
+            return [], str(error)
+
+    def _report_problem(self, problem):
+        self.write({"state": "error", "state_message": problem})
+        return notification(problem, "danger", self.env._("%(server)s cannot be used", server=self.name))
+
+    def _take_over(self, found):
+        """Make the tools what the server says they are, and keep what people decided about them."""
+        self.ensure_one()
+        # sudo: mcp.tool - people decide about tools, only their server defines them; write access was checked before
+        tools = self.sudo().with_context(active_test=False).tool_ids
+        by_name = {tool.name: tool for tool in tools}
+        offered = {tool.name: self._tool_values(tool) for tool in reversed(found)}  # the first of a name wins
+        for name, values in offered.items():
+            if known := by_name.get(name):
+                known._redefine(values)
+        tools.create([
+            {**values, "server_id": self.id, "name": name, "approval": self._default_approval(values)}
+            for name, values in reversed(offered.items())
+            if name not in by_name
+        ])
+        tools.filtered(lambda tool: tool.active and tool.name not in offered).active = False
+        self.write({"state": "connected", "state_message": False, "last_sync": fields.Datetime.now()})
+
+    @api.model
+    def _tool_values(self, tool):
+        values = storable({
+            "title": tool.title or False,
+            "description": tool.description or False,
+            "input_schema": dict(tool.input_schema or {}),
+            "read_only": bool(tool.read_only),
+            "destructive": bool(tool.destructive),
+            "idempotent": bool(tool.idempotent),
+        })
+        canonical = json.dumps(values, sort_keys=True, ensure_ascii=False)
+        return {**values, "active": True, "definition_hash": hashlib.sha256(canonical.encode()).hexdigest()}
+
+    def _default_approval(self, values):
+        return "auto" if self.scope == "shared" or values["read_only"] else "ask"
+
+    # -- helpers
+
+    def _owner_for(self, scope, vals):
+        """A personal server belongs to whoever makes it so; a shared one to nobody."""
+        if scope != "user":
+            return {"user_id": False}
+        return {"user_id": vals.get("user_id") or self.env.uid}
+
+    def _forget_secrets(self, except_fields):
+        """A secret never goes to another server than the one that it was given for."""
+        if self:
+            self.write({field: False for field in self._secret_fields if field not in except_fields})
+
+    def _forget_approvals(self):
+        """Another server may answer now: it has to be connected again, and nothing runs unasked until then."""
+        if self:
+            self.write({"state": "draft", "state_message": False})
+            # sudo: mcp.tool - follows from a write on the server that was allowed
+            tools = self.sudo().with_context(active_test=False).tool_ids
+            tools.filtered(lambda tool: tool.approval == "auto").approval = "ask"
+
+    def _check_stdio_allowed(self):
+        if not self._stdio_is_on():
+            raise ValidationError(
+                self.env._("Commands are switched off on this system: set ai_discuss_stdio = True in odoo.conf first.")
+            )
+        if not self.env.user.has_group("base.group_system"):
+            raise AccessError(self.env._("Only system administrators may set up commands."))
+
+    @api.model
+    def _stdio_is_on(self):
+        return str2bool(str(config.get("ai_discuss_stdio") or ""), default=False)
+
+    def _arguments(self):
+        """The command's arguments, from a JSON list or from words as in a shell."""
+        text = (self.args or "").strip()
+        try:
+            words = json.loads(text) if text.startswith("[") else shlex.split(text)
+        except ValueError as error:
+            raise ValidationError(self.env._("The arguments cannot be read: %(problem)s", problem=error)) from None
+        if not all(isinstance(word, str) for word in words):
+            raise ValidationError(self.env._("The arguments must be a list of strings."))
+        return tuple(words)
+
+    def _request_headers(self):
+        """The headers that authenticate, from the hidden columns."""
+        if self.auth_type == "bearer" and self.stored_token:
+            return (("Authorization", f"Bearer {self.stored_token}"),)
+        if self.auth_type == "headers" and self.stored_headers:
+            return tuple(json.loads(self.stored_headers).items())
+        return ()
+
+    @api.model
+    def _normalise_secret(self, field, value):
+        value = super()._normalise_secret(field, value)
+        if field == "headers" and value:
+            return self._checked_headers(value)
+        if value and not value.isprintable():
+            raise ValidationError(self.env._("The token contains characters that a header cannot carry."))
+        return value
+
+    @api.model
+    def _checked_headers(self, text):
+        try:
+            headers = json.loads(text)
+        except ValueError:
+            headers = None
+        if not isinstance(headers, dict) or not all(
+            name and isinstance(value, str) and (name + value).isprintable() for name, value in headers.items()
+        ):
+            raise ValidationError(self.env._('The headers must be a JSON object of texts, such as {"X-Api-Key": "…"}.'))
+        return json.dumps(headers)
