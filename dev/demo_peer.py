@@ -1,0 +1,42 @@
+"""Serve one of the demo's peers (its model, its MCP server) on loopback. No more than that: what they do is their own.
+
+Whoever starts a peer waits for its line `READY <url>`, printed once requests are answered.
+"""
+
+import argparse
+import socket
+
+import uvicorn
+from starlette.applications import Starlette
+
+SHUTDOWN_SECONDS = 1  # open streams are cut off after this, so that Ctrl-C never hangs
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """The options that every peer has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--port", type=int, default=0, help="the port to listen on; by default any free one")
+    return parser
+
+
+def serve(app: Starlette, port: int, path: str) -> None:
+    """Serve `app` on loopback until a signal ends it, and announce it as `READY http://127.0.0.1:<port><path>`."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS)
+        peer = _Peer(config, f"http://127.0.0.1:{listener.getsockname()[1]}{path}")
+        try:
+            peer.run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass  # uvicorn has shut down already, and repeats the signal for whoever wants to know
+
+
+class _Peer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, url: str):
+        super().__init__(config)
+        self.url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(f"READY {self.url}", flush=True)
