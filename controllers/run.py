@@ -1,0 +1,52 @@
+"""`/api/ai/run/<run_id>/…`: stop a run, decide on its calls. All of it is idempotent.
+
+Who may is the run's own rule, in the model.
+"""
+
+from http import HTTPStatus
+
+from odoo import http
+from odoo.http import request
+
+from .dispatcher import MAX_BODY_BYTES, ApiError, bad_request
+
+ROUTE = {
+    "type": "ai", "auth": "ai", "methods": ["POST"], "save_session": False, "max_content_length": MAX_BODY_BYTES,
+}
+
+
+class RunController(http.Controller):
+
+    @http.route("/api/ai/run/<int:run_id>/stop", **ROUTE)
+    def stop(self, run_id, body):
+        run = _find_run(run_id)
+        run._stop()
+        return _state_of(run)
+
+    @http.route("/api/ai/run/<int:run_id>/approve", **ROUTE)
+    def approve(self, run_id, body):
+        return _decide(run_id, body, approved=True)
+
+    @http.route("/api/ai/run/<int:run_id>/deny", **ROUTE)
+    def deny(self, run_id, body):
+        return _decide(run_id, body, approved=False)
+
+
+def _decide(run_id: int, body: dict, approved: bool) -> dict:
+    call_id = body.get("id")
+    if not isinstance(call_id, str) or not call_id:
+        raise bad_request("'id' must be the id of a tool call.")
+    run = _find_run(run_id)
+    run._decide(call_id, approved)
+    return _state_of(run)
+
+
+def _find_run(run_id: int):
+    run = request.env["ai.run"].search([("id", "=", run_id)])
+    if not run:
+        raise ApiError(HTTPStatus.NOT_FOUND, "run_not_found", f"There is no run {run_id} for you.")
+    return run
+
+
+def _state_of(run) -> dict:
+    return {"run_id": run.id, "state": run.state}
