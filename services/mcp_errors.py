@@ -1,0 +1,122 @@
+"""Why an MCP server cannot be used, as one sentence for people: from what HTTP did and what the SDK raised.
+
+Sentences name no address, no header and nothing else that might be secret; they say what to look at next.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx2
+from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED, UNSUPPORTED_PROTOCOL_VERSION
+
+from .mcp_wire import AnswerEncoded, AnswerTooLarge, Exchange
+from .specs import ServerSpec
+from .url_guard import UrlRefused
+
+QUOTE_MAX_CHARS = 200  # of what a server says about itself
+_ANSWER_TYPES = frozenset({"application/json", "text/event-stream", ""})
+
+
+def explain(error: BaseException, seen: Exchange, server: ServerSpec) -> str:
+    """One sentence on why there is no session with `server`."""
+    for cause in _causes(error, seen.failure):
+        if sentence := _explain_cause(cause):
+            return sentence
+    if server.transport == "stdio":
+        return _explain_command(error)
+    return _explain_answer(seen) or _explain_protocol(error, server)
+
+
+def _causes(*errors: BaseException | None) -> Iterator[BaseException]:
+    """The errors with all that they wrap or came from, innermost last."""
+    pending = [error for error in errors if error is not None]
+    known: set[int] = set()
+    while pending:
+        error = pending.pop(0)
+        if id(error) in known:
+            continue
+        known.add(id(error))
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            pending.extend(error.exceptions)
+        pending.extend(cause for cause in (error.__cause__, error.__context__) if cause is not None)
+
+
+def _explain_cause(error: BaseException) -> str:
+    match error:
+        case UrlRefused():
+            return str(error)
+        case ssl.SSLCertVerificationError():
+            return f"A secure connection could not be made: {error.verify_message or 'the certificate is not valid'}."
+        case ssl.SSLError():
+            return "A secure connection could not be made: the server does not seem to speak TLS at this port."
+        case socket.gaierror():
+            return "The server's host name could not be resolved."
+        case ConnectionRefusedError():
+            return "The connection was refused: nothing is listening at the server's address."
+        case httpx2.UnsupportedProtocol() | httpx2.InvalidURL():
+            return "The server's URL is not a valid http or https URL."
+        case TimeoutError() | httpx2.TimeoutException():
+            return "The server did not answer in time."
+        case AnswerTooLarge():
+            return "The server's answer is too large to be read."
+        case AnswerEncoded():
+            return "The server compressed its answer although it was asked not to."
+        case _:
+            return ""
+
+
+def _explain_command(error: BaseException) -> str:
+    for cause in _causes(error):
+        match cause:
+            case FileNotFoundError():
+                return "The command was not found."
+            case PermissionError() | OSError():
+                return "The command could not be executed."
+            case MCPError(code=code) if code == CONNECTION_CLOSED:
+                return "The command ended before it answered as an MCP server."
+    return "The command did not answer as an MCP server."
+
+
+def _explain_answer(seen: Exchange) -> str:
+    status = seen.status
+    if isinstance(seen.failure, httpx2.ConnectError):
+        return "No connection could be made to the server's address."
+    if isinstance(seen.failure, httpx2.TransportError):
+        return "The connection broke before the server had answered."
+    if status in (401, 403):
+        return f"The server rejected the credentials (HTTP {status})."
+    if status in (404, 410):
+        return f"There is no MCP server at this URL (HTTP {status}): check its path."
+    if status == 405:
+        return "The server does not take MCP requests at this URL (HTTP 405): check its path and its transport."
+    if 300 <= status < 400:
+        return f"The server redirects to another address (HTTP {status}): enter that address."
+    if status == 429 or status >= 500:
+        return f"The server is not available now (HTTP {status})."
+    if seen.content_type not in _ANSWER_TYPES:
+        return f"What answers at this URL is not an MCP server: it sent {seen.content_type[:60]}."
+    return ""
+
+
+def _explain_protocol(error: BaseException, server: ServerSpec) -> str:
+    for cause in _causes(error):
+        if isinstance(cause, MCPError) and cause.code == UNSUPPORTED_PROTOCOL_VERSION:
+            return "The server only speaks versions of the protocol that are not known here."
+        if isinstance(cause, RuntimeError) and "protocol version" in str(cause):
+            return "The server only speaks versions of the protocol that are not known here."
+    for cause in _causes(error):
+        if isinstance(cause, MCPError):
+            return f"The server did not accept the connection: {quote(cause.message, server)}"
+    return "What answers at this URL does not answer as an MCP server."
+
+
+def quote(text: str, server: ServerSpec) -> str:
+    """What a server said, short, on one line, and without the secrets that were sent to it."""
+    for _, secret in server.headers:
+        for part in {secret, secret.rpartition(" ")[2]}:
+            text = text.replace(part, "…") if part else text
+    line = " ".join(text.split())
+    return line if len(line) <= QUOTE_MAX_CHARS else line[:QUOTE_MAX_CHARS] + "…"

@@ -1,0 +1,60 @@
+"""What others see of an MCP server: its tools, or one sentence on why it cannot be reached.
+
+Light on purpose: it may be imported wherever an MCP server is talked about, also where loading the SDK is too slow.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .specs import ServerSpec
+
+if TYPE_CHECKING:
+    from .ports import ReportProgress
+    from .tools import ToolOutput
+
+
+class McpUnreachable(Exception):
+    """An MCP server cannot be used. `message` is one sentence for people, without a secret."""
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class McpTool:
+    """A tool as its server describes it. Hints are the server's word, and nothing is taken for granted without it."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    input_schema: Mapping[str, Any] = field(default_factory=dict)
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+
+
+class McpSessions(Protocol):
+    """A way to MCP servers. Not a transport: sessions open, break and come back behind it."""
+
+    async def connect(self, server: ServerSpec) -> None:
+        """Have a session with `server`; at once where there is one.
+
+        Raises:
+            McpUnreachable: there is none, and none can be had now.
+        """
+        ...
+
+    async def call(
+        self,
+        server: ServerSpec,
+        tool_name: str,
+        arguments: Mapping[str, Any],
+        report: "ReportProgress",
+        *,
+        safe_to_repeat: bool = False,
+    ) -> "ToolOutput":
+        """Call a tool; whatever goes wrong is an output. A call that may have been executed is sent again only
+        where it is `safe_to_repeat`."""
+        ...

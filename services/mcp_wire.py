@@ -1,0 +1,245 @@
+"""The HTTP and the streams under an MCP session: what the SDK leaves open there, and nothing of MCP's meaning.
+
+One failed exchange must not end a session that others are using, answers have a size limit, a caller learns what
+really happened to its request, and a guarded server is reached only at addresses that were judged.
+What is not limited here: a line from a stdio server (a command of the administrator's), which the SDK reads whole.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx2
+from mcp.shared.message import SessionMessage
+from mcp_types import INTERNAL_ERROR, JSONRPCResponse
+
+from . import url_guard
+
+_logger = logging.getLogger(__name__)
+# It writes the URL of every request to the log, and URLs of MCP servers may carry keys.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+ANSWER_MAX_BYTES = 16 * 1024 * 1024  # of one JSON answer or one server-sent event; it is parsed in memory
+SIDE_REQUEST_SECONDS = 3.0  # for requests that nobody waits for: notifications and the end of a session
+_SIDE_REQUEST_MAX_BYTES = 4096  # a notification of ours is smaller
+
+
+class AnswerTooLarge(Exception):
+    """More came than is read into memory; the call was executed, its answer was dropped."""
+
+
+class AnswerEncoded(Exception):
+    """The server compressed its answer though it was asked not to: its size would be anybody's guess."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What HTTP did for one operation; stays as it is for stdio."""
+
+    sent: bool = False  # something of a request may have reached the server
+    status: int = 0
+    content_type: str = ""
+    failure: Exception | None = None  # what kept the operation from having its answer
+
+
+exchange: ContextVar[Exchange] = ContextVar("exchange")
+
+
+class WireClient(httpx2.AsyncClient):
+    """An HTTP client that reports to the current `Exchange` and turns a failure into an answer.
+
+    The SDK ends the whole session when a request raises; an error in JSON-RPC's own form ends only that request.
+    """
+
+    def __init__(self, *, on_lost_message: Callable[[], None] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._on_lost_message = on_lost_message  # for a transport that would wait for its answer for ever
+        self.headers["accept-encoding"] = "identity"
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        seen = exchange.get()
+        request.extensions = {**request.extensions, "trace": _Trace(seen)}
+        if _is_side_request(request):
+            timeout = httpx2.Timeout(SIDE_REQUEST_SECONDS)
+            request.extensions["timeout"] = timeout.as_dict()
+        try:
+            response = await super().send(request, **options)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                await response.aclose()
+                raise AnswerEncoded
+        except (httpx2.TransportError, url_guard.UrlRefused, OSError, AnswerEncoded) as error:
+            seen.failure = error
+            response = _stand_in(request)
+        else:
+            seen.status = response.status_code
+            seen.content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            response.stream = _Body(response.stream, seen)
+        if self._on_lost_message and request.method == "POST" and response.status_code >= 400:
+            self._on_lost_message()
+        return response
+
+
+class _Trace:
+    """Notes the moment from which a request may have had an effect."""
+
+    def __init__(self, seen: Exchange) -> None:
+        self._seen = seen
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started"):
+            self._seen.sent = True
+
+
+class _Body(httpx2.AsyncByteStream):
+    """A response's body that ends early, with the reason noted, instead of raising or growing without limit."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream, seen: Exchange) -> None:
+        self._inner = inner
+        self._seen = seen
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        # A stream of events may go on for hours; the SDK limits each event of it (see `ANSWER_MAX_BYTES`).
+        counted = self._seen.content_type != "text/event-stream"
+        left = ANSWER_MAX_BYTES
+        try:
+            async for chunk in self._inner:
+                left -= len(chunk) if counted else 0
+                if left < 0:
+                    self._seen.failure = AnswerTooLarge()
+                    return
+                yield chunk
+        except httpx2.TransportError as error:
+            self._seen.failure = error
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _is_side_request(request: httpx2.Request) -> bool:
+    """Whether `request` ends a session or is a notification: nothing may hang because of it."""
+    if request.method == "DELETE":
+        return True
+    if request.method != "POST" or len(request.content) > _SIDE_REQUEST_MAX_BYTES:
+        return False
+    return "id" not in json.loads(request.content)
+
+
+def _stand_in(request: httpx2.Request) -> httpx2.Response:
+    error = {"code": INTERNAL_ERROR, "message": "The request failed."}  # never shown: `Exchange.failure` is
+    return httpx2.Response(503, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)
+
+
+class PinnedTransport(httpx2.AsyncBaseTransport):
+    """Connects to the addresses that `judge` let pass when a host was first asked for, and to no others."""
+
+    def __init__(
+        self,
+        judge: Callable[[str, int], tuple[str, ...]] = url_guard.public_addresses,
+        inner: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._judge = judge
+        self._inner = inner or httpx2.AsyncHTTPTransport()
+        self._pinned: dict[tuple[str, int], tuple[str, ...]] = {}
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = request.url
+        if url.scheme not in url_guard.SCHEMES:
+            raise url_guard.UrlRefused("Only http and https URLs can be used.")
+        for address in await self._addresses(url.host, url.port or (443 if url.scheme == "https" else 80)):
+            try:
+                return await self._inner.handle_async_request(_to_address(request, address))
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+                failure = error  # nothing was sent: the host's next address may do
+        raise failure
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def _addresses(self, host: str, port: int) -> tuple[str, ...]:
+        if (host, port) not in self._pinned:
+            self._pinned[host, port] = await asyncio.to_thread(self._judge, host, port)
+        return self._pinned[host, port]
+
+
+def _to_address(request: httpx2.Request, address: str) -> httpx2.Request:
+    """The same request, with its Host header and for its TLS name, sent to a numeric address."""
+    extensions = {**request.extensions, "sni_hostname": request.url.host}
+    url = request.url.copy_with(host=address)
+    return httpx2.Request(request.method, url, headers=request.headers, stream=request.stream, extensions=extensions)
+
+
+@asynccontextmanager
+async def watched(transport: AbstractAsyncContextManager, on_end: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
+    """`transport`, with `on_end` called when its server has nothing more to say (a child that exited, say)."""
+    async with transport as (read_stream, write_stream):
+        yield _ReadStream(read_stream, on_end), write_stream
+
+
+class _ReadStream:
+    """The messages from a server."""
+
+    def __init__(self, inner: Any, on_end: Callable[[], None]) -> None:
+        self._inner = inner
+        self._on_end = on_end
+
+    @property
+    def last_context(self) -> Any:
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> SessionMessage | Exception:
+        return await self._inner.receive()
+
+    def aclose(self) -> Awaitable[None]:
+        return self._inner.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            item = await self._inner.__anext__()
+        except StopAsyncIteration:
+            self._on_end()
+            raise
+        if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCResponse):
+            _mend_listing(item.message.result)
+        return item
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._inner.__aexit__(*exc_info)
+
+
+def _mend_listing(result: dict[str, Any]) -> None:
+    """Keep one tool with an unusual schema from costing all the others: the SDK refuses a list with any such tool."""
+    tools = result.get("tools")
+    if not isinstance(tools, list):
+        return
+    result["tools"] = [tool for tool in tools if _mend_tool(tool)]
+    if len(result["tools"]) < len(tools):
+        _logger.warning("An MCP server listed %d tools that are none.", len(tools) - len(result["tools"]))
+
+
+def _mend_tool(tool: Any) -> bool:
+    """Make `tool` a valid entry of a listing; False where it cannot be one."""
+    if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
+        return False
+    schema = tool.get("inputSchema")
+    schema = schema if isinstance(schema, dict) else {}
+    kind = schema.get("type", "object")
+    if kind == "object" or (isinstance(kind, list) and "object" in kind):
+        tool["inputSchema"] = {**schema, "type": "object"}
+    else:  # what that means is for `tool_schema` to judge, when the tool is offered
+        tool["inputSchema"] = {"type": "object", "allOf": [schema]}
+    output = tool.get("outputSchema")
+    if output is not None and not (isinstance(output, dict) and output.get("type") == "object"):
+        del tool["outputSchema"]
+    return True
