@@ -4,8 +4,8 @@ Not the one who answers: a reply is an `ai.run`, executed by the engine.
 """
 
 from odoo import api, fields, models, tools
-from odoo.exceptions import AccessError, UserError, ValidationError
-from odoo.fields import Command, Domain
+from odoo.exceptions import AccessError, ValidationError
+from odoo.fields import Domain
 from odoo.tools import frozendict
 
 MAX_ROUNDS = 50
@@ -42,6 +42,7 @@ class AiAssistant(models.Model):
     system_prompt = fields.Text(
         groups=MANAGERS, help="What the assistant is told before every conversation: its task, its tone, its limits."
     )
+    provider_model_names = fields.Text("Known Models", related="provider_id.model_names", groups=MANAGERS)
     set_temperature = fields.Boolean("Own temperature", groups=MANAGERS, help="Off: the provider's own default.")
     temperature = fields.Float(
         groups=MANAGERS, help="0 is the most predictable; higher is more varied. Some models accept only their default."

@@ -27,7 +27,7 @@ class AiProvider(models.Model):
         "Changing it removes the stored key, so that it never reaches another server.",
     )
     api_key = write_only(
-        "API Key",
+        fields.Char, "API Key",
         help="Sent with every request. Nobody can read it once it is stored. Leave it empty for servers without keys.",
     )
     stored_api_key = hidden_column()

@@ -8,9 +8,9 @@ administrators. The code that has to send a secret reads the column with sudo. N
 from odoo import api, fields, models
 
 
-def write_only(string: str, **kwargs) -> fields.Text:
+def write_only(field_class: type[fields.Field], string: str, **kwargs) -> fields.Field:
     """The public side of a secret: writable, always read as empty."""
-    return fields.Text(string, compute="_compute_secrets", readonly=False, copy=False, **kwargs)
+    return field_class(string, compute="_compute_secrets", readonly=False, copy=False, **kwargs)
 
 
 def hidden_column() -> fields.Text:

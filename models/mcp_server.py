@@ -9,8 +9,7 @@ import json
 import shlex
 
 from odoo import api, fields, models
-from odoo.exceptions import AccessError, UserError, ValidationError
-from odoo.fields import Command, Domain
+from odoo.exceptions import AccessError, ValidationError
 from odoo.modules import module
 from odoo.tools import config, str2bool
 
@@ -62,11 +61,13 @@ class McpServer(models.Model):
         required=True,
         default="none",
     )
-    token = write_only("Token", help="Sent as Authorization: Bearer … Nobody can read it once it is stored.")
+    token = write_only(
+        fields.Char, "Token", help="Sent as Authorization: Bearer … Nobody can read it once it is stored."
+    )
     stored_token = hidden_column()
     has_token = fields.Boolean("A token is stored", compute="_compute_has_secrets")
     headers = write_only(
-        "Headers", help='A JSON object such as {"X-Api-Key": "…"}. Nobody can read it once it is stored.'
+        fields.Text, "Headers", help='A JSON object such as {"X-Api-Key": "…"}. Nobody can read it once it is stored.'
     )
     stored_headers = hidden_column()
     has_headers = fields.Boolean("Headers are stored", compute="_compute_has_secrets")
