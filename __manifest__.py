@@ -23,4 +23,5 @@
     "assets": {},
     "application": True,
     "installable": True,
+    "uninstall_hook": "uninstall_hook",
 }

@@ -7,3 +7,6 @@ from . import discuss_channel
 from . import discuss_channel_member
 from . import mail_message
 from . import res_partner
+from . import ai_run
+from . import ai_run_event
+from . import ai_tool_call

@@ -65,6 +65,9 @@ class DiscussChannel(models.Model):
 
     # -- asking
 
+    def _get_message_create_valid_field_names(self):
+        return super()._get_message_create_valid_field_names() | {"tool_call_ids"}
+
     def message_post(self, **kwargs):
         message = super().message_post(**kwargs)
         if self.env.context.get("ai_requested_by") is not self._ai_requested_by_caller:

@@ -1,11 +1,16 @@
 """Messages as the engine's history knows them."""
 
-from odoo import models
+from odoo import fields, models
 from odoo.tools import html2plaintext
 
 
 class MailMessage(models.Model):
     _inherit = "mail.message"
+
+    tool_call_ids = fields.One2many(
+        "ai.tool.call", "message_id", "Tool Calls", readonly=True, groups="base.group_user",
+        help="What the assistant called before it gave this reply.",
+    )
 
     def _ai_stored(self, assistant):
         """This message as `assistant` remembers it: what others said as text, its own replies with their tool calls."""

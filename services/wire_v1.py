@@ -76,11 +76,11 @@ def encode(event: Event) -> Payload:
     frame = _FRAMES[type(event)]
     payload: Payload = {"type": frame.type}
     for key in (*frame.keys, *frame.derived):
-        payload[key] = _storable(getattr(event, key))
+        payload[key] = storable(getattr(event, key))
     for key in frame.optional:
         value = getattr(event, key)
         if value is not None and value is not False:
-            payload[key] = _storable(value)
+            payload[key] = storable(value)
     payload.update(frame.constants)
     return payload
 
@@ -148,7 +148,8 @@ def without_void(payloads: Iterable[tuple[int, Mapping[str, Any]]]) -> list[tupl
     return [(row.seq, row.payload) for row in rows]
 
 
-def _storable(value: Any, depth: int = 0) -> Any:
+def storable(value: Any, depth: int = 0) -> Any:
+    """`value` as JSON that jsonb stores and returns unchanged."""
     match value:
         case str():
             return storable_text(value)
@@ -161,9 +162,9 @@ def _storable(value: Any, depth: int = 0) -> Any:
         case _ if depth >= MAX_DEPTH:
             return "… (nested too deeply)"
         case Mapping():
-            return {storable_text(str(key)): _storable(item, depth + 1) for key, item in value.items()}
+            return {storable_text(str(key)): storable(item, depth + 1) for key, item in value.items()}
         case list() | tuple():
-            return [_storable(item, depth + 1) for item in value]
+            return [storable(item, depth + 1) for item in value]
         case _:
             return storable_text(str(value))
 

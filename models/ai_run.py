@@ -1,0 +1,407 @@
+"""A run: one reply of an assistant, from the request to its end. This file is its record, its transitions and commands.
+
+Whoever asks only creates it (`_request`); a host executes it (`runtime.host`) and writes through `runtime.store`; people
+may stop it or decide on its calls. Every write of a host is fenced: it holds the run's row and its attempt is the newest.
+"""
+
+from markupsafe import Markup
+from psycopg2.errors import UniqueViolation
+
+from odoo import SUPERUSER_ID, api, fields, models
+from odoo.addons.mail.tools.discuss import Store
+from odoo.exceptions import AccessError, ConcurrencyError, UserError
+from odoo.fields import Command
+from odoo.tools import mute_logger
+
+from ..runtime import queue
+from ..services import states, wire_v1
+from ..services.errors import Fenced
+from ..services.events import (
+    Chunk,
+    Failed,
+    Reasoning,
+    RoundEnded,
+    RunFinished,
+    RunStarted,
+    ToolCallFinished,
+    ToolCallStarted,
+)
+from ..services.messages import ToolResult, Usage, to_wire
+from ..services.states import RUN_ENDS, RunState, ToolCallState
+from ..services.transcript import decode_turn
+
+STATES = [
+    (RunState.QUEUED.value, "Queued"),
+    (RunState.RUNNING.value, "Running"),
+    (RunState.WAITING.value, "Waiting for approval"),
+    (RunState.DONE.value, "Done"),
+    (RunState.ERROR.value, "Failed"),
+    (RunState.CANCELLED.value, "Cancelled"),
+]
+MANAGERS = "ai_discuss.group_ai_manager"
+STOPPED = "Cancelled: the run was stopped."
+
+
+class AiRun(models.Model):
+    _name = "ai.run"
+    _description = "AI Run"
+    _order = "id desc"
+
+    channel_id = fields.Many2one(
+        "discuss.channel", "Conversation", readonly=True, ondelete="cascade", index="btree_not_null",
+        help="Empty for a request without a conversation.",
+    )
+    assistant_id = fields.Many2one("ai.assistant", required=True, readonly=True, ondelete="cascade", index=True)
+    trigger_message_id = fields.Many2one(
+        "mail.message", "Question", readonly=True, ondelete="set null", index="btree_not_null"
+    )
+    message_id = fields.Many2one("mail.message", "Reply", readonly=True, ondelete="set null", index="btree_not_null")
+    # whose rights decide
+    user_id = fields.Many2one("res.users", "Asked by", required=True, readonly=True, ondelete="cascade", index=True)
+    company_id = fields.Many2one("res.company", required=True, readonly=True, ondelete="cascade")
+    company_ids = fields.Json(readonly=True, help="The companies that were active when the run was requested.")
+    lang = fields.Char(readonly=True)
+    tz = fields.Char(readonly=True)
+    idempotency_key = fields.Char(readonly=True)
+    # how far it came
+    state = fields.Selection(STATES, required=True, readonly=True, default="queued", index=True)
+    attempt = fields.Integer(readonly=True, help="How often a host has taken the run; only the newest may write.")
+    stop_requested = fields.Boolean(readonly=True)
+    started_at = fields.Datetime(readonly=True)
+    finished_at = fields.Datetime(readonly=True)
+    error_code = fields.Char(readonly=True)
+    error_message = fields.Char(readonly=True)
+    rounds = fields.Integer(readonly=True, help="How often the model was asked.")
+    input_tokens = fields.Integer(readonly=True, aggregator="sum")
+    output_tokens = fields.Integer(readonly=True, aggregator="sum")
+    cached_tokens = fields.Integer(readonly=True, aggregator="sum")
+    text = fields.Text(readonly=True, help="The reply as the model wrote it.")
+    tool_call_ids = fields.One2many("ai.tool.call", "run_id", "Tool Calls", readonly=True)
+    tool_call_count = fields.Integer(compute="_compute_tool_call_count")
+    # what another attempt goes on from
+    messages = fields.Json(readonly=True, help="What the model is asked, where that is not the conversation as it is.")
+    transcript = fields.Json(readonly=True, help="The model's replies so far, one per round.")
+
+    _idempotency_unique = models.UniqueIndex(
+        "(user_id, channel_id, idempotency_key) WHERE idempotency_key IS NOT NULL", "This request was already made."
+    )
+    _ended_is_finished = models.Constraint(
+        "CHECK ((finished_at IS NOT NULL) = (state IN ('done', 'error', 'cancelled')))", "An ended run has an end."
+    )
+
+    def init(self):
+        queue.install(self.env)
+
+    @api.depends("tool_call_ids")
+    def _compute_tool_call_count(self):
+        for run in self:
+            run.tool_call_count = len(run.tool_call_ids)
+
+    def _compute_display_name(self):
+        for run in self:
+            run.display_name = f"#{run.id}"
+
+    def write(self, vals):
+        if target := vals.get("state"):
+            for run in self.filtered(lambda run: run.state != target):
+                states.check_run(run.state, target)
+            if target in RUN_ENDS:
+                vals = {**vals, "finished_at": fields.Datetime.now()}
+        return super().write(vals)
+
+    # -- requesting
+
+    @api.model
+    def _request(self, channel, assistant, message, idempotency_key=None):
+        """Create the run that answers `message` and enqueue it, in the caller's transaction; the caller acts in it.
+
+        Raises:
+            AccessError: the caller may not use the assistant, or is no member of the channel.
+            ConcurrencyError: the same request is being made elsewhere; the repeated transaction will find its run.
+        """
+        assistant._check_usable(self.env.user)
+        if not channel.is_member:
+            raise AccessError(self.env._("You are not a member of this conversation."))
+        if known := self._find_request(channel, idempotency_key):
+            return known
+        # sudo: ai.run - created only here, for a caller who was just checked
+        run = self.sudo()._create_once({
+            "channel_id": channel.id,
+            "assistant_id": assistant.id,
+            "trigger_message_id": message.id,
+            "user_id": self.env.uid,
+            "company_id": self.env.company.id,
+            "company_ids": self.env.companies.ids,
+            "lang": self.env.lang or self.env.user.lang,
+            "tz": self.env.tz or self.env.user.tz,
+            "idempotency_key": idempotency_key or False,
+        })
+        run._enqueue(attempt=1)
+        run._broadcast()
+        return run.sudo(False)
+
+    @api.model
+    def _find_request(self, channel, idempotency_key):
+        """The run that the caller requested with this key in `channel`; empty without a key."""
+        if not idempotency_key:
+            return self.browse()
+        # sudo: ai.run - only the caller's own
+        run = self.sudo().search([
+            ("user_id", "=", self.env.uid),
+            ("channel_id", "=", channel.id),
+            ("idempotency_key", "=", idempotency_key),
+        ])
+        return run.sudo(False)
+
+    def _create_once(self, vals):
+        try:
+            with mute_logger("odoo.sql_db"):
+                return self.create(vals)
+        except UniqueViolation as error:
+            raise ConcurrencyError("The same request is being made in another transaction.") from error
+
+    def _enqueue(self, attempt):
+        self.ensure_one()
+        self.env.flush_all()
+        lock = f"channel:{self.channel_id.id}" if self.channel_id else f"run:{self.id}"
+        queue.enqueue(self.env.cr, self.id, attempt, lock)
+
+    def _acting_env(self):
+        """The environment of the one who asked: their rights, companies, language and time zone."""
+        self.ensure_one()
+        companies = [self.company_id.id, *(id_ for id_ in self.company_ids or () if id_ != self.company_id.id)]
+        context = {"allowed_company_ids": companies, "lang": self.lang or "en_US", "tz": self.tz or False}
+        return self.env(user=self.user_id.id, su=False, context=context)
+
+    # -- what people may do with it
+
+    def _stop(self):
+        """End the run as soon as possible; what was said so far is kept. Does nothing to a run that has ended."""
+        run = self._controlled()
+        run._lock()
+        if run.state in RUN_ENDS:
+            return
+        queue.cancel(self.env.cr, run.id)
+        if run.state == RunState.RUNNING:
+            run.stop_requested = True  # its host is told by the queue; where the host is dead, the next attempt sees this
+            return
+        run._close_calls(STOPPED)
+        run._finish(RunState.CANCELLED)
+
+    def _decide(self, call_id, approved):
+        """Say whether a call that waits for approval may run; the last decision lets the run go on. A decision that was
+        already made stands.
+
+        Raises:
+            UserError: the run has no such call.
+        """
+        run = self._controlled()
+        run._lock()
+        call = run.tool_call_ids.filtered(lambda call: call.call_id == call_id)
+        if not call:
+            raise UserError(self.env._("This run has no such tool call."))
+        if call.state != ToolCallState.APPROVAL:
+            return
+        call.write({"decided_by": self.env.uid, "decided_at": fields.Datetime.now()})
+        if approved:
+            call.write({"state": ToolCallState.PENDING.value})
+        else:
+            text = f"Denied by {self.env.user.name}. Do not repeat the call; go on without it, or ask what to do instead."
+            call._end(ToolResult(call_id, text, ToolCallState.DENIED))
+        call._broadcast()
+        run._resume()
+
+    def _controlled(self):
+        """The run with sudo, for the one who asked and for AI managers who can see the conversation."""
+        self.ensure_one()
+        # sudo: ai.run - the check follows at once
+        run, user = self.sudo(), self.env.user
+        is_manager = user.has_group(MANAGERS) and run.channel_id.with_user(user).sudo(False).has_access("read")
+        if run.user_id != user and not is_manager:
+            raise AccessError(self.env._("Only the person who asked, or a manager of assistants, may do this."))
+        return run
+
+    # -- transitions; with sudo, and with the run's row held
+
+    def _lock(self):
+        """Hold the row to the end of the transaction, and see it as it is now."""
+        self.ensure_one()
+        self.env.cr.execute("SELECT attempt, state FROM ai_run WHERE id = %s FOR NO KEY UPDATE", [self.id])
+        row = self.env.cr.fetchone()
+        if row:
+            self.invalidate_recordset()
+        return row
+
+    def _hold(self, attempt):
+        """Hold the row for its owner.
+
+        Raises:
+            Fenced: `attempt` is not the newest, or no longer runs.
+        """
+        if self._lock() != (attempt, RunState.RUNNING.value):
+            raise Fenced
+
+    def _begin(self, attempt):
+        """`queued` → `running`; False where there is nothing to do (ended, or a newer attempt)."""
+        self.ensure_one()
+        row = self._lock()
+        if not row or row[1] != RunState.QUEUED or row[0] > attempt:
+            return False
+        values = {"state": RunState.RUNNING.value, "attempt": attempt}
+        if not self.started_at:
+            values["started_at"] = fields.Datetime.now()
+        self.write(values)
+        self._broadcast()
+        return True
+
+    def _park(self, messages, outcome):
+        """`running` → `waiting`, for decisions; where all have been made meanwhile, straight back into the queue."""
+        self._set_usage(outcome.rounds, outcome.usage)
+        self.write({"state": RunState.WAITING.value, "messages": [wire_v1.storable(to_wire(m)) for m in messages]})
+        self._notify_typing(False)
+        self._broadcast()
+        self._resume()
+
+    def _resume(self):
+        """`waiting` → `queued` once no call waits for a decision."""
+        if self.state == RunState.WAITING and not self._calls_in(ToolCallState.APPROVAL):
+            self._requeue()
+
+    def _requeue(self):
+        """Back into the queue, for the next attempt; this one is fenced from here on."""
+        self.write({"state": RunState.QUEUED.value, "attempt": self.attempt + 1})
+        self._enqueue(self.attempt)
+        self._notify_typing(False)
+        self._broadcast()
+
+    def _finish(self, state, text="", error=None):
+        """End the run: its reply, its last events, everything that people see, in this one transaction."""
+        self.ensure_one()
+        self.write({
+            "text": wire_v1.storable(text) or False,
+            "error_code": error.code if error else False,
+            "error_message": wire_v1.storable(error.message) if error else False,
+        })
+        self.message_id = self._post_reply()
+        self.write({"state": RunState(state).value, "messages": False})
+        self._append_last_events()
+        self._notify_typing(False)
+        self._broadcast()
+
+    def _set_usage(self, rounds, usage):
+        self.write({
+            "rounds": rounds,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cached_tokens": usage.cached_tokens,
+        })
+
+    def _close_calls(self, reason):
+        """Give every open call its result: cancelled. Only for a run that no host executes."""
+        calls = self.tool_call_ids.filtered("is_open")
+        for call in calls:
+            call._end(ToolResult(call.call_id, reason, ToolCallState.CANCELLED))
+        self.env["ai.run.event"]._append(self, [call._finished_event() for call in calls])
+        calls._broadcast()
+
+    def _calls_in(self, state):
+        return self.tool_call_ids.filtered(lambda call: call.state == state)
+
+    # -- what people see
+
+    def _post_reply(self):
+        """The reply as a message of the assistant: what was said, and why it is not more where it isn't."""
+        from ..services import markdown
+
+        channel = self.channel_id
+        body = Markup(markdown.to_html(self.text)) if self.text else Markup()
+        if self.error_message:
+            body += Markup('<p class="o_ai_error text-danger">%s</p>') % self.error_message
+        if not body or not channel.active:
+            return self.env["mail.message"]
+        return channel.with_user(SUPERUSER_ID).with_context(lang=self.lang or "en_US").message_post(
+            author_id=self.assistant_id.partner_id.id,
+            body=body,
+            message_type="comment",
+            subtype_xmlid="mail.mt_comment",
+            tool_call_ids=[Command.link(call.id) for call in self.tool_call_ids],
+        )
+
+    def _append_last_events(self):
+        events = []
+        if not self.env["ai.run.event"].search_count([("run_id", "=", self.id)], limit=1):
+            events.append(self._started_event())
+        self.env["ai.run.event"]._append(self, [*events, *self._last_events()])
+
+    def _notify_typing(self, is_typing):
+        """Show or hide that the assistant is typing. Clients forget it after a minute: repeat it while it is true."""
+        for run in self:
+            members = run.channel_id.channel_member_ids
+            members.filtered(lambda member: member.partner_id == run.assistant_id.partner_id)._notify_typing(is_typing)
+
+    def _broadcast(self):
+        """Tell every open tab of the channel's members how these runs are now."""
+        for run in self:
+            if run.channel_id:
+                Store(bus_channel=run.channel_id).add(run).bus_send()
+
+    def _to_store_defaults(self, target):
+        return [
+            Store.One("assistant_id", []),
+            Store.One("channel_id", []),
+            "error_code",
+            "error_message",
+            Store.One("message_id", []),
+            "state",
+            Store.One("trigger_message_id", []),
+            Store.One("user_id", []),
+        ]
+
+    # -- what is stored of it
+
+    def _stored_turns(self):
+        """The model's replies, and the results of their calls by id: (turns, results)."""
+        self.ensure_one()
+        turns = tuple(map(decode_turn, self.transcript or ()))
+        return turns, {call.call_id: call._result() for call in self.tool_call_ids if not call.is_open}
+
+    def _is_stream_over(self, after_seq):
+        """Whether nothing follows the frame `after_seq`, now or later."""
+        self.ensure_one()
+        if self.state not in RUN_ENDS:
+            return False
+        # sudo: ai.run.event - whether there are any says nothing of them
+        journal = self.env["ai.run.event"].sudo().search([("run_id", "=", self.id)], order="seq desc", limit=1)
+        return after_seq >= (journal.seq or len(self._journal_from_records()))
+
+    def _journal_from_records(self):
+        """The frames of an ended run whose journal has been purged, as (seq, payload)."""
+        self.ensure_one()
+        events = [self._started_event(), *self._told_events(), *self._last_events()]
+        return [(seq, wire_v1.encode(event)) for seq, event in enumerate(events, 1)]
+
+    def _started_event(self):
+        return RunStarted(self.id, RunState.RUNNING)
+
+    def _told_events(self):
+        calls = {call.call_id: call for call in self.tool_call_ids}
+        told = ""
+        for round, turn in enumerate(self._stored_turns()[0], 1):
+            if turn.message.reasoning:
+                yield Reasoning(turn.message.reasoning)
+            if turn.message.text:
+                piece = f"\n\n{turn.message.text}" if told else turn.message.text
+                told += piece
+                yield Chunk(piece)
+            recorded = [calls[call.id] for call in turn.message.tool_calls if call.id in calls]
+            yield from (call._started_event() for call in recorded)
+            yield RoundEnded(round, turn.finish_reason)
+            yield from (call._finished_event() for call in recorded if not call.is_open)
+        if self.text and self.text.startswith(told) and len(self.text) > len(told):
+            yield Chunk(self.text[len(told):])
+
+    def _last_events(self):
+        if self.error_code:
+            yield Failed(self.error_code, self.error_message or "")
+        usage = Usage(self.input_tokens, self.output_tokens, self.cached_tokens)
+        yield RunFinished(self.id, self.message_id.id or None, RunState(self.state), self.rounds, usage)

@@ -1,0 +1,60 @@
+"""The journal of runs: what happened, in order, for whoever watches. News, not state: a run never reads it to decide.
+
+Written by the host in group commits (see `runtime.store`) and, for the last events of a run, in the transaction that
+ends it. Read by `runtime.tail`.
+"""
+
+import json
+
+from odoo import api, fields, models
+
+from ..services import wire_v1
+
+NOTIFY_CHANNEL = "ai_discuss_run"  # its payload is a JSON list of the ids of runs that have new events
+KEEP_DAYS = 7  # after a run has ended; later its frames are made from its records
+
+
+class AiRunEvent(models.Model):
+    _name = "ai.run.event"
+    _description = "Event of an AI Run"
+    _order = "run_id, seq"
+    _log_access = False
+
+    run_id = fields.Many2one("ai.run", required=True, readonly=True, ondelete="cascade")
+    attempt = fields.Integer(required=True, readonly=True)
+    seq = fields.Integer(required=True, readonly=True)
+    payload = fields.Json(required=True, readonly=True)
+    create_date = fields.Datetime(default=fields.Datetime.now, readonly=True)
+
+    _run_seq_unique = models.UniqueIndex("(run_id, seq)", "An event of a run has its own number.")
+    _done_unique = models.UniqueIndex("(run_id) WHERE payload->>'type' = 'done'", "A run ends only once.")
+
+    @api.model
+    def _append(self, run, events):
+        """Add `events` behind those that `run` has, and announce them at commit. The caller holds the run's row."""
+        if not events:
+            return
+        self.env.cr.execute(
+            """
+            INSERT INTO ai_run_event (run_id, attempt, seq, payload, create_date)
+            SELECT %(run)s, %(attempt)s, last.seq + number, payload, now() AT TIME ZONE 'UTC'
+              FROM (SELECT coalesce(max(seq), 0) AS seq FROM ai_run_event WHERE run_id = %(run)s) last,
+                   jsonb_array_elements(%(payloads)s::jsonb) WITH ORDINALITY AS new(payload, number)
+            """,
+            {
+                "run": run.id,
+                "attempt": run.attempt,
+                "payloads": json.dumps([wire_v1.encode(event) for event in events]),
+            },
+        )
+        self.env.cr.execute("SELECT pg_notify(%s, %s)", [NOTIFY_CHANNEL, json.dumps([run.id])])
+
+    @api.autovacuum
+    def _gc_events(self):
+        self.env.cr.execute(
+            """
+            DELETE FROM ai_run_event event USING ai_run run
+             WHERE run.id = event.run_id AND run.finished_at < now() AT TIME ZONE 'UTC' - make_interval(days => %s)
+            """,
+            [KEEP_DAYS],
+        )

@@ -1,0 +1,46 @@
+"""A run's turns as JSON and back: how its steps are stored between two attempts. Pure; where they are kept is the store's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .messages import AssistantMessage, ToolCall, ToolPart, Turn, Usage
+from .wire_v1 import storable
+
+
+def encode_turn(turn: Turn) -> dict[str, Any]:
+    """`turn` as a dict that is valid JSON, and that jsonb stores and returns unchanged."""
+    return storable({
+        "text": turn.message.text,
+        "reasoning": turn.message.reasoning,
+        "calls": [
+            {
+                "id": call.id,
+                "name": call.name,
+                "arguments": call.arguments,
+                "raw_arguments": call.raw_arguments,
+                "provider_id": call.provider_id,
+                "problem": call.problem,
+            }
+            for call in turn.message.tool_calls
+        ],
+        "finish_reason": turn.finish_reason,
+        "usage": turn.usage.as_dict(),
+    })
+
+
+def decode_turn(data: Mapping[str, Any]) -> Turn:
+    """The inverse of `encode_turn`."""
+    calls = tuple(ToolCall(**call) for call in data["calls"])
+    return Turn(
+        AssistantMessage(data["text"], calls, data["reasoning"]), data["finish_reason"], Usage(**data["usage"])
+    )
+
+
+def encode_part(part: ToolPart) -> dict[str, Any]:
+    """`part` as a dict that is valid JSON."""
+    return storable({field: getattr(part, field) for field in ToolPart.__slots__})
+
+
+def decode_part(data: Mapping[str, Any]) -> ToolPart:
+    """The inverse of `encode_part`."""
+    return ToolPart(**data)
