@@ -82,7 +82,8 @@ class EventLog(Protocol):
 
     async def append(self, rows: Sequence[JournalRow]) -> Iterable[int]:
         """Store and announce `rows` in one transaction; return the ids of the runs whose rows were refused because a
-        newer attempt exists. One refused run never fails the others."""
+        newer attempt exists. One refused run never fails the others. After an exception the same rows come again,
+        and those that had been stored nevertheless are skipped."""
         ...
 
 
