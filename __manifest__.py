@@ -17,6 +17,8 @@
         "views/mcp_tool_views.xml",
         "views/mcp_server_views.xml",
         "views/ai_assistant_views.xml",
+        "views/ai_tool_call_views.xml",
+        "views/ai_run_views.xml",
         "views/ai_discuss_menus.xml",
     ],
     "demo": [],

@@ -59,7 +59,7 @@ class AiRun(models.Model):
     # whose rights decide
     user_id = fields.Many2one("res.users", "Asked by", required=True, readonly=True, ondelete="cascade", index=True)
     company_id = fields.Many2one("res.company", required=True, readonly=True, ondelete="cascade")
-    company_ids = fields.Json(readonly=True, help="The companies that were active when the run was requested.")
+    company_ids = fields.Json("Active Companies", readonly=True, help="The companies that were active when the run was requested.")
     lang = fields.Char(readonly=True)
     tz = fields.Char(readonly=True)
     idempotency_key = fields.Char(readonly=True)

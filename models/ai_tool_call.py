@@ -2,6 +2,7 @@
 and stream. Who executes it is the engine; this record says what has happened.
 """
 
+import json
 from datetime import timezone
 
 from odoo import api, fields, models
@@ -41,12 +42,13 @@ class AiToolCall(models.Model):
     # what was asked for
     call_id = fields.Char("Call", required=True, readonly=True, help="Its id in the conversation with the model.")
     round = fields.Integer(readonly=True, help="Which reply of the model asked for it, counted from 1.")
-    tool_id = fields.Many2one("mcp.tool", readonly=True, ondelete="set null")
-    server_id = fields.Many2one("mcp.server", readonly=True, ondelete="set null")
+    tool_id = fields.Many2one("mcp.tool", "MCP Tool", readonly=True, ondelete="set null")
+    server_id = fields.Many2one("mcp.server", "MCP Server", readonly=True, ondelete="set null")
     server_name = fields.Char("Server", readonly=True)
     tool_name = fields.Char("Tool", required=True, readonly=True)
     tool_title = fields.Char(readonly=True)
     arguments = fields.Json(readonly=True)
+    arguments_text = fields.Text("Arguments as Text", compute="_compute_arguments_text")
     raw_arguments = fields.Text(readonly=True, help="What the model wrote, where that is not a JSON object.")
     # how far it got
     state = fields.Selection(STATES, required=True, readonly=True, default="pending")
@@ -60,6 +62,11 @@ class AiToolCall(models.Model):
     duration_ms = fields.Integer("Duration (ms)", readonly=True)
 
     _call_unique = models.UniqueIndex("(run_id, call_id)", "A call is recorded only once in its run.")
+
+    @api.depends("arguments")
+    def _compute_arguments_text(self):
+        for call in self:
+            call.arguments_text = json.dumps(call.arguments or {}, indent=2, ensure_ascii=False)
 
     @api.depends("tool_title", "tool_name")
     def _compute_display_name(self):

@@ -97,13 +97,16 @@ class DiscussChannel(models.Model):
         """Create a run for each assistant that `message` addresses. Cheap where there is none: everybody's posts pass."""
         self.ensure_one()
         assistants = self._ai_addressed(message)
-        if not assistants or not self._ai_is_said_by_a_person(message):
+        if not assistants or not self.is_member or not self._ai_is_said_by_a_person(message):
             return
         for assistant in assistants:
             if assistant._is_usable(self.env.user):
                 self._ai_invite(assistant)
                 self.env["ai.run"]._request(self, assistant, message)
         self._ai_name_after(message)
+
+    def _get_message_create_valid_field_names(self):
+        return super()._get_message_create_valid_field_names() | {"tool_call_ids"}
 
     def _ai_addressed(self, message):
         """The mentioned assistants; without any, the conversation's own where it answers to every message."""

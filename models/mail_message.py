@@ -1,16 +1,21 @@
-"""Messages as the engine's history knows them."""
+"""Messages as the engine's history knows them, and with the tool calls of the replies among them."""
 
 from odoo import fields, models
+from odoo.addons.mail.tools.discuss import Store
 from odoo.tools import html2plaintext
 
 
 class MailMessage(models.Model):
     _inherit = "mail.message"
 
-    tool_call_ids = fields.One2many(
-        "ai.tool.call", "message_id", "Tool Calls", readonly=True, groups="base.group_user",
-        help="What the assistant called before it gave this reply.",
-    )
+    tool_call_ids = fields.One2many("ai.tool.call", "message_id", "Tool Calls", readonly=True)
+
+    def _to_store_defaults(self, target):
+        assistants = self.env["ai.assistant"]._ids_by_partner()
+        return super()._to_store_defaults(target) + [
+            # sudo: ai.tool.call - whoever may read a reply may read how it came about
+            Store.Many("tool_call_ids", predicate=lambda message: message.author_id.id in assistants, sudo=True),
+        ]
 
     def _ai_stored(self, assistant):
         """This message as `assistant` remembers it: what others said as text, its own replies with their tool calls."""
@@ -18,8 +23,9 @@ class MailMessage(models.Model):
 
         self.ensure_one()
         is_assistant = self.author_id == assistant.partner_id
-        run = self.env["ai.run"].search([("message_id", "=", self.id)], limit=1) if is_assistant else self.env["ai.run"]
-        turns, results = run._stored_turns() if run else ((), {})
+        # sudo: ai.run - whoever reads the reply may know how it came about
+        run = self.env["ai.run"].sudo().search([("message_id", "=", self.id)], limit=1)
+        turns, results = run._stored_turns() if is_assistant and run else ((), {})
         return StoredMessage(
             author=self.author_id.name or self.author_guest_id.name or self.email_from or "",
             text=self._ai_text(),
