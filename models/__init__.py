@@ -5,6 +5,7 @@ from . import mcp_tool
 from . import ai_assistant
 from . import discuss_channel
 from . import discuss_channel_member
+from . import ir_http
 from . import mail_message
 from . import res_partner
 from . import ai_run
