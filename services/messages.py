@@ -175,12 +175,29 @@ def parse_arguments(raw: str) -> tuple[dict[str, Any], str]:
     if not raw.strip():
         return {}, ""
     try:
-        value = json.loads(raw)
-    except ValueError as error:
+        value = json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         return {}, f"The arguments are not valid JSON ({error}). Send one JSON object."
     if not isinstance(value, dict):
         return {}, f"The arguments are a JSON {type(value).__name__}, not an object. Send one JSON object."
+    if "\\ud" in raw.lower():  # half a character, escaped, is valid JSON but no text that can be sent on
+        value = json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)))
     return value, ""
+
+
+def without_surrogates(text: str) -> str:
+    """The text as Unicode: halves of a character are joined, and a half without its other becomes U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _text_of(content: str | Sequence[Mapping[str, Any]] | None) -> str:

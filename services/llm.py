@@ -1,0 +1,376 @@
+"""A language model behind an OpenAI-compatible API: one reply, streamed, or an error that a person understands.
+
+The official SDK makes the request. The stream is read here, frame by frame, because what servers send in place of frames
+(an error in a 200, a web page, nothing after half a sentence) must not pass for an answer. Not here: what a delta means
+(`deltas`, below), what a failure means and whether to try again (`llm_failures`, below), what happens after a reply
+(`loop`, above).
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import cache
+from ssl import SSLContext
+from typing import Any
+
+import httpx2
+import openai
+
+from .deltas import Accumulator
+from .errors import ModelEmpty, ModelRejectedKey
+from .events import Chunk, Notice, Reasoning
+from .llm_failures import (
+    BROKEN,
+    EndedEarly,
+    ErrorFrame,
+    Failure,
+    Quirk,
+    Unusable,
+    adaptation,
+    failure_of,
+    host_of,
+    is_lasting,
+    retry_delay,
+)
+from .messages import AssistantMessage, Message, Turn, to_wire
+from .specs import ModelSpec
+from .tools import Tool
+
+CONNECT_TIMEOUT_S = 10.0  # a provider that is there answers within one; a person waits
+KEEPALIVE_S = 60.0  # for the next round, which comes when the tools are done
+DRAIN_TIMEOUT_S = 0.1  # from `[DONE]` to the end of the body, so that the connection can be used again
+MAX_EVENT_BYTES = 16 * 1024 * 1024  # one frame; a whole reply may come in one
+REMEMBER_S = 3600.0  # then a server that was upgraded gets another chance
+
+
+class OpenAIModel:
+    """A model as the engine's port sees it. It shares the connections of `models`, or has its own and closes them."""
+
+    def __init__(self, spec: ModelSpec, models: "Models | None" = None):
+        self._spec = spec
+        self._models = models or Models()
+        self._owns_models = models is None
+
+    async def aclose(self) -> None:
+        """Close what is this model's own."""
+        if self._owns_models:
+            await self._models.aclose()
+
+    async def ask(
+        self, messages: Sequence[Message], tools: Sequence[Tool]
+    ) -> AsyncIterator[Chunk | Reasoning | Notice | Turn]:
+        """Stream one reply; see `ports.Model`. Closing the generator, or cancelling its task, closes the connection.
+
+        Raises:
+            RunError: a `Model…` error, or `NotConfigured` where the base URL is none.
+        """
+        attempts = _Attempts(self._spec, messages, tools, self._models)
+        taken_ids = frozenset(call.id for message in messages for call in getattr(message, "tool_calls", ()))
+        while True:
+            reply = Accumulator(taken_ids)
+            try:
+                async with _opened(self._models.client(self._spec), self._spec, attempts.body()) as response:
+                    for notice in attempts.notices():
+                        yield notice
+                    async with aclosing(_frames(response)) as frames:
+                        async for frame in frames:
+                            for item in _fed(reply, frame):
+                                attempts.has_output = True
+                                yield item
+            except (openai.APIError, Unusable, *BROKEN) as problem:
+                # A connection that breaks after the last word costs nothing but the usage.
+                if not (reply.is_complete and isinstance(problem, BROKEN)):
+                    await attempts.recover(failure_of(problem, self._spec))
+                    continue
+            turn = reply.finish()
+            if turn.message.tool_calls or turn.message.text.strip():
+                attempts.succeeded()
+                yield turn
+                return
+            attempts.recover_from_nothing(turn.finish_reason)
+
+
+class Models:
+    """The models of a host: one connection pool per provider and key, and what was learnt about servers. It belongs to
+    the event loop that uses it."""
+
+    def __init__(self):
+        self._clients: dict[tuple[str, str], openai.AsyncOpenAI] = {}
+        self._known: dict[tuple[str, str, Quirk], float] = {}  # until when
+
+    def get(self, spec: ModelSpec) -> OpenAIModel:
+        return OpenAIModel(spec, self)
+
+    async def aclose(self) -> None:
+        """Close all connections, those in use included."""
+        clients = list(self._clients.values())
+        self._clients.clear()
+        await asyncio.gather(*(client.close() for client in clients))
+
+    def client(self, spec: ModelSpec) -> openai.AsyncOpenAI:
+        """The SDK's client for this provider and key.
+
+        Raises:
+            RunError: the base URL or the key has a form that cannot be sent.
+        """
+        identity = spec.base_url, spec.api_key
+        if identity not in self._clients:
+            self._clients[identity] = _new_client(spec)
+        return self._clients[identity]
+
+    def quirks(self, spec: ModelSpec) -> set[Quirk]:
+        """What is known about this model and its server."""
+        now = time.monotonic()
+        return {quirk for quirk in Quirk if self._known.get(_scope(quirk, spec), 0.0) > now}
+
+    def remember(self, quirk: Quirk, spec: ModelSpec) -> None:
+        self._known[_scope(quirk, spec)] = time.monotonic() + REMEMBER_S
+
+
+async def list_models(spec: ModelSpec) -> list[str]:
+    """The names of the models that the provider lists, sorted. One request, no retries: a person is waiting.
+
+    Raises:
+        RunError: as `OpenAIModel.ask`; `ModelRefused` also where a server has no such list.
+    """
+    models = Models()
+    try:
+        response = await models.client(spec).get("/models", cast_to=httpx2.Response, options=_options(spec))
+        return _model_names(response.content)
+    except (openai.APIError, Unusable, *BROKEN) as problem:
+        raise failure_of(problem, spec).error from None
+    finally:
+        await models.aclose()
+
+
+class _Attempts:
+    """How one reply is asked for: again, or differently, until it comes or its failure is final. Only before any
+    output: what people have seen of a reply is never taken back."""
+
+    def __init__(self, spec: ModelSpec, messages: Sequence[Message], tools: Sequence[Tool], models: Models):
+        self.has_output = False
+        self._spec = spec
+        self._messages = messages
+        self._tools = tools
+        self._models = models
+        self._quirks = models.quirks(spec)
+        self._learnt: dict[Quirk, Failure] = {}
+        self._retries = 0
+        self._was_empty = False
+        self._has_told = False
+
+    def body(self) -> dict[str, Any]:
+        return _request_body(self._spec, self._messages, self._tools, self._quirks)
+
+    def notices(self) -> list[Notice]:
+        """What people should know of the answer that begins now; once."""
+        if self._has_told or not self._tools or Quirk.NO_TOOLS not in self._quirks:
+            return []
+        self._has_told = True
+        text = f"The model “{self._spec.model}” takes no tools, so this answer is written without them."
+        if reason := self._learnt.get(Quirk.NO_TOOLS):
+            text = f"{text} {reason.error.message}"
+        return [Notice("tools_unsupported", text)]
+
+    async def recover(self, failure: Failure) -> None:
+        """Make the next attempt possible, after a pause where that helps.
+
+        Raises:
+            RunError: the failure is final.
+        """
+        if self.has_output:
+            raise failure.error from None
+        if quirk := adaptation(failure, self.body(), self._quirks):
+            self._quirks.add(quirk)
+            self._learnt[quirk] = failure
+            return
+        delay = retry_delay(failure, self._retries, random.random())
+        if delay is None:
+            raise failure.error from None
+        self._retries += 1
+        await asyncio.sleep(delay)
+
+    def recover_from_nothing(self, finish_reason: str) -> None:
+        """Allow one more attempt after a reply that said nothing.
+
+        Raises:
+            ModelEmpty: there was one already, or people have seen the model think.
+        """
+        if self.has_output or self._was_empty:
+            raise ModelEmpty(
+                f"The model “{self._spec.model}” at {host_of(self._spec)} ended its reply without an answer (finish"
+                f" reason: {finish_reason}). Try again, or choose another model for this assistant."
+            )
+        self._was_empty = True
+
+    def succeeded(self) -> None:
+        """What was tried differently has worked: do it from now on, where it was not about this one request."""
+        for quirk, failure in self._learnt.items():
+            if is_lasting(quirk, failure):
+                self._models.remember(quirk, self._spec)
+
+
+# The request
+
+
+def _new_client(spec: ModelSpec) -> openai.AsyncOpenAI:
+    key = spec.api_key.strip()  # pasted keys bring a newline
+    if not (key.isascii() and key.isprintable()):
+        raise ModelRejectedKey("The API key of the provider has characters that no key has. Enter it again.")
+    http = httpx2.AsyncClient(
+        verify=_ssl_context(),
+        follow_redirects=False,  # neither the key nor the conversation goes where nobody has sent them
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEPALIVE_S),
+    )
+    try:
+        return openai.AsyncOpenAI(
+            base_url=spec.base_url.strip(),
+            api_key=key or "none",  # it insists on one; `_options` keeps it from being sent
+            max_retries=0,  # ours know whether there was output
+            # From the environment it would tell any provider of OpenAI's own organisations.
+            default_headers={"OpenAI-Organization": openai.omit, "OpenAI-Project": openai.omit},
+            http_client=http,
+        )
+    except httpx2.InvalidURL as problem:
+        raise failure_of(problem, spec).error from None
+
+
+@cache
+def _ssl_context() -> SSLContext:
+    """One for all: loading the certificates takes 20 ms and more."""
+    return httpx2.create_ssl_context()
+
+
+def _options(spec: ModelSpec) -> dict[str, Any]:
+    """A request's own options for the SDK: how long nothing may come, and no key where there is none."""
+    timeout = httpx2.Timeout(spec.timeout, connect=min(spec.timeout, CONNECT_TIMEOUT_S), pool=None)
+    return {"timeout": timeout, "headers": {} if spec.api_key.strip() else {"Authorization": openai.omit}}
+
+
+@asynccontextmanager
+async def _opened(client: openai.AsyncOpenAI, spec: ModelSpec, body: dict[str, Any]) -> AsyncIterator[httpx2.Response]:
+    """The response to a chat request, its body still to come. Leaving closes the connection at once, unless the body
+    was read to its end."""
+    response = await client.post(
+        "/chat/completions",
+        body=body,
+        cast_to=httpx2.Response,
+        options=_options(spec),
+        stream=True,
+        stream_cls=openai.AsyncStream[object],
+    )
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+def _request_body(
+    spec: ModelSpec, messages: Sequence[Message], tools: Sequence[Tool], quirks: Collection[Quirk]
+) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": spec.model, "messages": _wire_messages(messages, quirks), "stream": True}
+    if spec.temperature is not None:
+        body["temperature"] = spec.temperature
+    if tools and Quirk.NO_TOOLS not in quirks:  # many servers refuse an empty list
+        body["tools"] = [_definition(tool) for tool in tools]
+    if Quirk.NO_USAGE not in quirks:
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def _wire_messages(messages: Sequence[Message], quirks: Collection[Quirk]) -> list[dict[str, Any]]:
+    wire = [to_wire(message) for message in messages]
+    if Quirk.ECHO_REASONING in quirks:
+        for message, data in zip(messages, wire, strict=True):
+            if isinstance(message, AssistantMessage) and (message.reasoning or message.tool_calls):
+                data["reasoning_content"] = message.reasoning
+    return wire
+
+
+def _definition(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "parameters": tool.schema or {"type": "object", "properties": {}}}
+    if tool.spec.description:
+        function["description"] = tool.spec.description
+    return {"type": "function", "function": function}
+
+
+def _scope(quirk: Quirk, spec: ModelSpec) -> tuple[str, str, Quirk]:
+    """What a quirk is about: usage is a matter of the server, the others of the model."""
+    return spec.base_url, "" if quirk is Quirk.NO_USAGE else spec.model, quirk
+
+
+# The response
+
+
+async def _frames(response: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
+    """The chunks of a reply; what comes in their place is raised."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "text/html":
+        raise Unusable("answered with a web page. Check the provider's base URL; it often ends with /v1.")
+    if kind == "application/json":  # an error after all, or a server that does not stream
+        yield _parsed(await response.aread())
+        return
+    # Some servers call their events plain text; and whatever they say, events are UTF-8.
+    response.headers["content-type"] = "text/event-stream; charset=utf-8"
+    has_begun = False
+    async with aclosing(aiter(httpx2.EventSource(response, MAX_EVENT_BYTES))) as events:
+        async for event in events:
+            if event.data.startswith("[DONE]"):
+                await _drain(events)
+                return
+            if event.data:  # an event without data keeps a connection alive
+                frame = _parsed(event.data)
+                if event.event == "error":
+                    raise ErrorFrame(frame)
+                has_begun = True
+                yield frame
+    if has_begun:
+        raise EndedEarly
+
+
+async def _drain(events: AsyncIterator[httpx2.ServerSentEvent]) -> None:
+    """Wait a moment for the end of a body whose last event has come."""
+    with suppress(TimeoutError, *BROKEN):
+        async with asyncio.timeout(DRAIN_TIMEOUT_S):
+            await anext(events, None)
+
+
+def _parsed(data: str | bytes) -> dict[str, Any]:
+    frame = _json(data)
+    if not isinstance(frame, dict):
+        raise Unusable("sent something that is not a chat completion. Check the provider's base URL.")
+    if error := frame.get("error"):
+        raise ErrorFrame(error)
+    if frame.get("object") == "error":  # vLLM, Mistral: the frame itself is the error
+        raise ErrorFrame(frame)
+    return frame
+
+
+def _fed(reply: Accumulator, frame: dict[str, Any]) -> list[Chunk | Reasoning]:
+    try:
+        return reply.feed(frame)
+    except (AttributeError, KeyError, IndexError, TypeError):
+        raise Unusable("sent a reply whose form is not a chat completion's. Choose another model.") from None
+
+
+def _model_names(content: bytes) -> list[str]:
+    listing = _json(content)
+    rows = listing
+    if isinstance(listing, Mapping):
+        if error := listing.get("error"):
+            raise ErrorFrame(error)
+        rows = listing.get("data")
+    if not isinstance(rows, list):
+        raise Unusable("answered, but not with a list of models. Check the provider's base URL; it often ends with /v1.")
+    return sorted(str(row["id"]) for row in rows if isinstance(row, Mapping) and row.get("id"))
+
+
+def _json(data: str | bytes) -> Any:
+    """The value, or None where it is no JSON."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
