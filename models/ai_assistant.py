@@ -28,6 +28,7 @@ class AiAssistant(models.Model):
         help="Who the assistant is in Discuss: the author of its messages.",
     )
     avatar_128 = fields.Image("Avatar", related="partner_id.avatar_128")
+    avatar_1920 = fields.Image("Picture", compute="_compute_avatar_1920", inverse="_inverse_avatar_1920")
     company_id = fields.Many2one("res.company", help="Empty: for all companies.")
     group_ids = fields.Many2many(
         "res.groups", "ai_assistant_group_rel", "assistant_id", "group_id", "Allowed Groups",
@@ -70,6 +71,16 @@ class AiAssistant(models.Model):
         f"CHECK (max_rounds BETWEEN 1 AND {MAX_ROUNDS})", "The rounds must be between 1 and 50."
     )
     _partner_unique = models.UniqueIndex("(partner_id)", "A partner can be one assistant only.")
+
+    @api.depends("partner_id.avatar_1920")
+    def _compute_avatar_1920(self):
+        for assistant in self:
+            # sudo: res.partner - the face of an assistant that the user may see
+            assistant.avatar_1920 = assistant.sudo().partner_id.avatar_1920
+
+    def _inverse_avatar_1920(self):
+        for assistant in self:
+            assistant.image_1920 = assistant.avatar_1920
 
     @api.depends("mcp_server_ids.tool_ids.active")
     def _compute_tool_ids(self):

@@ -4,11 +4,11 @@ Not a client: `services.llm` talks to it, from the `ModelSpec` that `_model_spec
 """
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import ValidationError
 
 from ..services.specs import ModelSpec
 from .ai_secret_mixin import hidden_column, write_only
-from .common import is_http_url, notification
+from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, is_http_url, notification
 
 
 class AiProvider(models.Model):
@@ -88,7 +88,19 @@ class AiProvider(models.Model):
         """Ask the provider for its models; the answer is shown, never raised as a traceback."""
         self.ensure_one()
         self.check_access("write")
-        raise UserError(self.env._("Not available yet."))
+        from ..services import llm
+        from ..services.errors import RunError
+
+        try:
+            names = ask_outside(self.env, llm.list_models, self._model_spec(""))
+        except TimeoutError:
+            return self._report_problem(
+                self.env._("The provider did not answer within %(seconds)s seconds.", seconds=BUTTON_TIMEOUT_SECONDS)
+            )
+        except RunError as error:
+            return self._report_problem(error.message)
+        self.model_names = "\n".join(names)
+        return notification(self.env._("Connected. The provider offers %(count)s models.", count=len(names)))
 
     def action_view_assistants(self):
         """The assistants that ask this provider."""
@@ -98,6 +110,9 @@ class AiProvider(models.Model):
             "domain": [("provider_id", "=", self.id)],
             "context": {"default_provider_id": self.id},
         }
+
+    def _report_problem(self, problem):
+        return notification(problem, "danger", self.env._("%(provider)s cannot be used", provider=self.name))
 
     def _model_spec(self, model, temperature=None):
         """What the engine needs to ask `model` here, key included: for the engine only."""

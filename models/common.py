@@ -2,6 +2,25 @@
 
 from urllib.parse import urlsplit
 
+from odoo.modules import module
+
+BUTTON_TIMEOUT_SECONDS = 10  # how long a person waits for a server before a button answers that it is too slow
+
+
+def ask_outside(env, ask, *args):
+    """What the coroutine function `ask` returns, for a button; waits with no transaction open.
+
+    What was written before is committed, and what is read after it is new. Tests own their transaction: it stays open.
+
+    Raises:
+        TimeoutError: it took longer than a person waits.
+    """
+    from ..runtime import bridge  # lazily: it brings the engine's clients along
+
+    if not module.current_test:
+        env.cr.commit()
+    return bridge.run(ask, *args, timeout=BUTTON_TIMEOUT_SECONDS)
+
 
 def is_http_url(url):
     """Whether `url` is absolute, http or https, and free of credentials (which would show in lists and logs)."""

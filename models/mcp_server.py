@@ -10,14 +10,13 @@ import shlex
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
-from odoo.modules import module
 from odoo.tools import config, str2bool
 
+from ..services.mcp_port import McpUnreachable
 from ..services.specs import ServerSpec
 from .ai_secret_mixin import hidden_column, write_only
-from .common import is_http_url, notification, storable
+from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, is_http_url, notification, storable
 
-BUTTON_TIMEOUT_SECONDS = 10  # how long a person waits for a server before the button answers that it is too slow
 IDENTITY_FIELDS = frozenset({"transport", "url", "command", "args"})  # what says which server it really is
 
 
@@ -89,7 +88,7 @@ class McpServer(models.Model):
         readonly=True,
         copy=False,
     )
-    state_message = fields.Text("Message", readonly=True, copy=False, help="What the server, or its absence, said last.")
+    state_message = fields.Text("Message", readonly=True, copy=False, help="Why the server cannot be used.")
     last_sync = fields.Datetime("Last Synchronisation", readonly=True, copy=False)
     tool_ids = fields.One2many("mcp.tool", "server_id", string="Tools")
     tool_count = fields.Integer(compute="_compute_tool_count")
@@ -148,14 +147,16 @@ class McpServer(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        vals_list = [{**vals, **self._owner_for(vals.get("scope") or self._default_scope(), vals)} for vals in vals_list]
-        return super().create(vals_list)
+        default_scope = self._default_scope()
+        return super().create([
+            {**vals, **self._owner_for(vals.get("scope", default_scope), vals)} for vals in vals_list
+        ])
 
     def write(self, vals):
         if "scope" in vals:
             vals = {**vals, **self._owner_for(vals["scope"], vals)}
-        moved = self.filtered(lambda server: any(server[field] != vals[field] for field in IDENTITY_FIELDS & vals.keys()))
-        readdressed = moved.filtered(lambda server: "url" in vals and server.url != vals["url"])
+        moved = self.filtered(lambda server: server._differs(IDENTITY_FIELDS, vals))
+        readdressed = moved.filtered(lambda server: server._differs({"url"}, vals))
         result = super().write(vals)
         readdressed._forget_secrets(except_fields=[field for field in self._secret_fields if vals.get(field)])
         moved._forget_approvals()
@@ -190,10 +191,10 @@ class McpServer(models.Model):
         }
 
     def _spec(self, user):
-        """What the engine needs to call this server for `user`, secrets included: for the engine only.
+        """What the engine needs to call this server in a run of `user`, secrets included: for the engine only.
 
         Raises:
-            AccessError: the server is another person's, or a command that may not be started here.
+            AccessError: the server is a command, and commands may not be started here.
         """
         self.ensure_one()
         # sudo: mcp.server - which servers a run may use was decided before; the spec never shows its headers
@@ -216,7 +217,7 @@ class McpServer(models.Model):
     def _is_callable(self):
         """Whether runs may use the server as it is."""
         self.ensure_one()
-        return self.active and self.state != "draft" and (self.transport != "stdio" or self._stdio_is_on())
+        return self.active and self.state != "draft"
 
     # -- synchronisation
 
@@ -231,19 +232,15 @@ class McpServer(models.Model):
         """The server's tools, or else a sentence that says why they cannot be had. Waits with no transaction open."""
         self.ensure_one()
         self.check_access("write")
-        from ..runtime import bridge
-        from ..services import mcp_pool
+        from ..services import mcp_pool  # lazily: it imports the SDK
 
         try:
-            spec = self._spec(self.env.user)
-            if not module.current_test:
-                self.env.cr.commit()  # what is waited for below must not hold this transaction's locks
-            return bridge.run(mcp_pool.probe, spec, timeout=BUTTON_TIMEOUT_SECONDS), ""
+            return ask_outside(self.env, mcp_pool.probe, self._spec(self.env.user)), ""
         except TimeoutError:
             return [], self.env._(
                 "The server did not answer within %(seconds)s seconds.", seconds=BUTTON_TIMEOUT_SECONDS
             )
-        except (mcp_pool.McpUnreachable, AccessError) as error:
+        except (McpUnreachable, AccessError) as error:
             return [], str(error)
 
     def _report_problem(self, problem):
@@ -285,6 +282,9 @@ class McpServer(models.Model):
         return "auto" if self.scope == "shared" or values["read_only"] else "ask"
 
     # -- helpers
+
+    def _differs(self, field_names, vals):
+        return any((self[field] or False) != (vals[field] or False) for field in field_names & vals.keys())
 
     def _owner_for(self, scope, vals):
         """A personal server belongs to whoever makes it so; a shared one to nobody."""

@@ -47,9 +47,6 @@ class McpTool(models.Model):
     # for its server's views
     scope = fields.Selection(related="server_id.scope")
     server_state = fields.Selection(related="server_id.state", string="Server State")
-    is_disabled_here = fields.Boolean(
-        compute="_compute_is_disabled_here", help="Whether the assistant that is looked at does without this tool."
-    )
 
     _name_unique = models.UniqueIndex("(server_id, name)", "A server has only one tool of each name.")
 
@@ -62,12 +59,6 @@ class McpTool(models.Model):
     def _compute_display_name(self):
         for tool in self:
             tool.display_name = tool.title or tool.name
-
-    @api.depends_context("ai_assistant_id")
-    def _compute_is_disabled_here(self):
-        assistant = self.env["ai.assistant"].browse(self.env.context.get("ai_assistant_id")).exists()
-        for tool in self:
-            tool.is_disabled_here = tool in assistant.disabled_tool_ids
 
     def write(self, vals):
         if not self.env.su and not DECISIONS.issuperset(vals):
