@@ -146,15 +146,14 @@ class OfficeTools:
         query: Annotated[str, Field(description="Words to look for; empty lists everything")] = "",
         max_price: Annotated[float | None, Field(description="Highest price in EUR, without VAT")] = None,
     ) -> ProductList:
-        """Search the catalogue of office furniture by name, category and description."""
+        """Search the catalogue of office furniture by category, or else by name and description."""
         words = [word.removesuffix("s") for word in query.lower().split()]
-        found = [
+        affordable = [product for product in PRODUCTS if max_price is None or product.price <= max_price]
+        found = [product for product in affordable if _mentions(product.category, words)] or [
             product
-            for product in PRODUCTS
+            for product in affordable
             if _mentions(f"{product.sku} {product.name} {product.category} {product.description}", words)
-            and (max_price is None or product.price <= max_price)
         ]
-        found.sort(key=lambda product: not _mentions(product.category, words))  # what it is comes before what it is for
         return ProductList(query=query, count=len(found), products=found)
 
     def get_stock(
