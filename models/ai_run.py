@@ -4,6 +4,8 @@ Whoever asks only creates it (`_request`); a host executes it (`runtime.host`) a
 may stop it or decide on its calls. Every write of a host is fenced: it holds the run's row and its attempt is the newest.
 """
 
+import logging
+
 from markupsafe import Markup
 from psycopg2.errors import UniqueViolation
 
@@ -23,8 +25,6 @@ from ..services.events import (
     RoundEnded,
     RunFinished,
     RunStarted,
-    ToolCallFinished,
-    ToolCallStarted,
 )
 from ..services.messages import ToolResult, Usage, to_wire
 from ..services.states import RUN_ENDS, RunState, ToolCallState
@@ -39,6 +39,7 @@ STATES = [
     (RunState.CANCELLED.value, "Cancelled"),
 ]
 MANAGERS = "ai_discuss.group_ai_manager"
+_logger = logging.getLogger(__name__)
 STOPPED = "Cancelled: the run was stopped."
 
 
@@ -79,8 +80,8 @@ class AiRun(models.Model):
     tool_call_ids = fields.One2many("ai.tool.call", "run_id", "Tool Calls", readonly=True)
     tool_call_count = fields.Integer(compute="_compute_tool_call_count")
     # what another attempt goes on from
-    messages = fields.Json(readonly=True, help="What the model is asked, where that is not the conversation as it is.")
-    transcript = fields.Json(readonly=True, help="The model's replies so far, one per round.")
+    messages = fields.Json(readonly=True, prefetch=False, help="What the model is asked, where that is not the conversation as it is.")
+    transcript = fields.Json(readonly=True, prefetch=False, help="The model's replies so far, one per round.")
 
     _idempotency_unique = models.UniqueIndex(
         "(user_id, channel_id, idempotency_key) WHERE idempotency_key IS NOT NULL", "This request was already made."
@@ -185,7 +186,6 @@ class AiRun(models.Model):
         if run.state == RunState.RUNNING:
             run.stop_requested = True  # its host is told by the queue; where the host is dead, the next attempt sees this
             return
-        run._close_calls(STOPPED)
         run._finish(RunState.CANCELLED)
 
     def _decide(self, call_id, approved):
@@ -241,6 +241,14 @@ class AiRun(models.Model):
         if self._lock() != (attempt, RunState.RUNNING.value):
             raise Fenced
 
+    def _lock_journal(self):
+        """Wait for events that are being stored, and let no more in: what comes next is numbered behind them.
+
+        The journal's writer shares the row with everybody who only changes it, so that it never waits for a step.
+        """
+        self.env.flush_all()
+        self.env.cr.execute("SELECT FROM ai_run WHERE id = %s FOR UPDATE", [self.id])
+
     def _begin(self, attempt):
         """`queued` → `running`; False where there is nothing to do (ended, or a newer attempt)."""
         self.ensure_one()
@@ -251,6 +259,7 @@ class AiRun(models.Model):
         if not self.started_at:
             values["started_at"] = fields.Datetime.now()
         self.write(values)
+        self._notify_typing(True)
         self._broadcast()
         return True
 
@@ -269,14 +278,27 @@ class AiRun(models.Model):
 
     def _requeue(self):
         """Back into the queue, for the next attempt; this one is fenced from here on."""
+        self._lock_journal()
         self.write({"state": RunState.QUEUED.value, "attempt": self.attempt + 1})
         self._enqueue(self.attempt)
         self._notify_typing(False)
         self._broadcast()
 
+    @api.model
+    def _take_over_lost(self):
+        """Put the runs whose host is gone back into the queue, each with its next attempt. For hosts and the cron."""
+        for run_id, attempt in queue.take_stalled(self.env.cr):
+            run = self.browse(run_id)
+            row = run._lock()
+            if row and row[0] <= attempt and row[1] in (RunState.QUEUED, RunState.RUNNING):
+                _logger.warning("Run %s: the host of its attempt %s is gone, it goes on elsewhere", run_id, attempt)
+                run.attempt = attempt  # also where the host died before it had begun
+                run._requeue()
+
     def _finish(self, state, text="", error=None):
         """End the run: its reply, its last events, everything that people see, in this one transaction."""
         self.ensure_one()
+        self._close_calls(STOPPED)
         self.write({
             "text": wire_v1.storable(text) or False,
             "error_code": error.code if error else False,
@@ -284,6 +306,7 @@ class AiRun(models.Model):
         })
         self.message_id = self._post_reply()
         self.write({"state": RunState(state).value, "messages": False})
+        self._lock_journal()
         self._append_last_events()
         self._notify_typing(False)
         self._broadcast()
@@ -297,11 +320,17 @@ class AiRun(models.Model):
         })
 
     def _close_calls(self, reason):
-        """Give every open call its result: cancelled. Only for a run that no host executes."""
+        """Give every call that is still open its result: cancelled. The engine has closed those that it knows; left are
+        those of a run that no host executes, and of a reply that was stopped while it was being stored."""
         calls = self.tool_call_ids.filtered("is_open")
+        announced = self.env["ai.run.event"]._announced_calls(self)
+        events = []
         for call in calls:
+            if call.call_id not in announced:
+                events.append(call._started_event())
             call._end(ToolResult(call.call_id, reason, ToolCallState.CANCELLED))
-        self.env["ai.run.event"]._append(self, [call._finished_event() for call in calls])
+            events.append(call._finished_event())
+        self.env["ai.run.event"]._append(self, events)
         calls._broadcast()
 
     def _calls_in(self, state):
@@ -336,8 +365,8 @@ class AiRun(models.Model):
     def _notify_typing(self, is_typing):
         """Show or hide that the assistant is typing. Clients forget it after a minute: repeat it while it is true."""
         for run in self:
-            members = run.channel_id.channel_member_ids
-            members.filtered(lambda member: member.partner_id == run.assistant_id.partner_id)._notify_typing(is_typing)
+            partner = run.assistant_id.partner_id
+            run.channel_id.channel_member_ids.filtered_domain([("partner_id", "=", partner.id)])._notify_typing(is_typing)
 
     def _broadcast(self):
         """Tell every open tab of the channel's members how these runs are now."""

@@ -49,6 +49,14 @@ class AiRunEvent(models.Model):
         )
         self.env.cr.execute("SELECT pg_notify(%s, %s)", [NOTIFY_CHANNEL, json.dumps([run.id])])
 
+    @api.model
+    def _announced_calls(self, run):
+        """The ids of the calls that viewers of `run` know."""
+        self.env.cr.execute(
+            "SELECT payload->>'id' FROM ai_run_event WHERE run_id = %s AND payload->>'type' = 'tool_call'", [run.id]
+        )
+        return {call_id for (call_id,) in self.env.cr.fetchall()}
+
     @api.autovacuum
     def _gc_events(self):
         self.env.cr.execute(

@@ -3,7 +3,7 @@ and stream. Who executes it is the engine; this record says what has happened.
 """
 
 import json
-from datetime import timezone
+from datetime import UTC
 
 from odoo import api, fields, models
 from odoo.addons.mail.tools.discuss import Store
@@ -15,7 +15,7 @@ from ..services.specs import Decision
 from ..services.states import TOOL_CALL_ENDS, ToolCallState
 from ..services.transcript import decode_part, encode_part
 
-MAX_PARTS_CHARS = 2_000_000  # of one call; beyond that a part is remembered without its data
+MAX_PARTS_CHARS = 8 * 1024 * 1024  # of one call; beyond that a part is remembered without its data
 
 STATES = [
     (ToolCallState.PENDING.value, "Pending"),
@@ -55,7 +55,7 @@ class AiToolCall(models.Model):
     decided_by = fields.Many2one("res.users", readonly=True, ondelete="set null")
     decided_at = fields.Datetime(readonly=True)
     response = fields.Text(readonly=True, help="The result as the model reads it.")
-    parts = fields.Json(readonly=True, help="What the tool returned beside text.")
+    parts = fields.Json(readonly=True, prefetch=False, help="What the tool returned beside text.")
     is_error = fields.Boolean(readonly=True)
     truncated = fields.Boolean(readonly=True, help="The response is only a part of what the tool returned.")
     started_at = fields.Datetime(readonly=True)
@@ -150,7 +150,7 @@ class AiToolCall(models.Model):
 
     def _to_store_defaults(self, target):
         return [
-            "arguments",
+            Store.Attr("arguments", lambda call: call.arguments or {}),
             "call_id",
             "display_name",
             "duration_ms",
@@ -178,4 +178,4 @@ def _bounded(parts):
 
 def _milliseconds(moment):
     """A stored (UTC, naive) date and time as the events say it."""
-    return round(moment.replace(tzinfo=timezone.utc).timestamp() * 1000)
+    return round(moment.replace(tzinfo=UTC).timestamp() * 1000)

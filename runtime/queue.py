@@ -52,18 +52,21 @@ def install(env):
     """Create the schema, or apply the migrations that it lacks; does nothing where it is up to date."""
     parameters = env["ir.config_parameter"].sudo()
     version = parameters.get_param(VERSION_PARAMETER)
-    migrations = _migrations()
-    newest = migrations[-1].name
     if not version:
         _create_schema(env.cr)
         parameters.set_param(DATABASE_PARAMETER, parameters.get_param("database.uuid"))
-    for migration in migrations:
+    for migration in _migrations():
         if version and migration.name > version:
             _logger.info("Queue schema: applying %s", migration.name)
             env.cr.execute(migration.read_text("utf-8"))
     env.cr.execute(WAKE_TRIGGER)
-    if version != newest:
-        parameters.set_param(VERSION_PARAMETER, newest)
+    if version != newest_version():
+        parameters.set_param(VERSION_PARAMETER, newest_version())
+
+
+def newest_version() -> str:
+    """The schema's version that the installed procrastinate works with."""
+    return _migrations()[-1].name
 
 
 def uninstall(env):
@@ -101,8 +104,8 @@ def cancel(cr, run_id: int) -> None:
     )
 
 
-def take_stalled(cr) -> list[tuple[int, int, int]]:
-    """Lock the jobs whose worker is gone, mark them failed, and return (job id, run id, attempt) of each.
+def take_stalled(cr) -> list[tuple[int, int]]:
+    """Lock the jobs whose worker is gone, mark them failed, and return the run and attempt of each.
 
     Whoever else sweeps at the same time gets none of these.
     """
@@ -116,7 +119,7 @@ def take_stalled(cr) -> list[tuple[int, int, int]]:
                AND (worker.id IS NULL OR worker.last_heartbeat < now() - make_interval(secs => %s))
                FOR UPDATE OF job SKIP LOCKED
          )
-        RETURNING id, (args->>'run_id')::int, (args->>'attempt')::int
+        RETURNING (args->>'run_id')::int, (args->>'attempt')::int
         """,
         [TASK, STALLED_AFTER_S],
     )

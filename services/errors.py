@@ -63,5 +63,11 @@ class NotConfigured(RunError):
     code = "not_configured"
 
 
+class NotAllowed(RunError):
+    """The one who asked may not, or may no longer, have an answer of this assistant here."""
+
+    code = "access_denied"
+
+
 class Fenced(Exception):
     """A newer attempt owns this run: whoever gets this stops writing, silently. Not an error for people."""

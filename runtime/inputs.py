@@ -1,0 +1,173 @@
+"""What an attempt of a run starts from, loaded from records into the engine's values. It only reads."""
+
+from odoo.exceptions import AccessError
+from odoo.tools import html_is_empty
+
+from ..services import history
+from ..services.errors import NotAllowed, NotConfigured
+from ..services.events import Notice
+from ..services.messages import from_wire
+from ..services.specs import Checkpoint, RunInputs
+from ..services.states import ToolCallState
+
+HISTORY_MESSAGES = 100  # the newest of a conversation; what is older is left out before anything is read
+HISTORY_CHARS = 200_000  # some 50,000 tokens, which the models of today take with room for tools and an answer
+
+
+def is_pointless(run) -> bool:
+    """Whether nobody wants an answer any more: the run was stopped, or its question or conversation was taken back."""
+    question = run.trigger_message_id
+    asked_in_channel = run.channel_id and not run.messages
+    return run.stop_requested or (
+        asked_in_channel
+        and (not run.channel_id.active or html_is_empty(question.body or "") and not question.attachment_ids)
+    )
+
+
+def load(run) -> RunInputs:
+    """The inputs of `run`, for the attempt that has just begun. Secrets are in there.
+
+    Raises:
+        NotAllowed: the one who asked may no longer use the assistant, or has left the conversation.
+        NotConfigured: the assistant cannot answer as it is set up.
+    """
+    env = run._acting_env()
+    channel, assistant = run.channel_id.with_env(env), run.assistant_id.with_env(env)
+    _check_access(channel, assistant)
+    tools, tool_notices = _tools(channel, assistant)
+    messages, history_notices = _messages(run, assistant.sudo())
+    last_seq = run.env["ai.run.event"].search([("run_id", "=", run.id)], order="seq desc", limit=1).seq
+    return RunInputs(
+        run_id=run.id,
+        attempt=run.attempt,
+        next_seq=last_seq + 1,
+        model=_model(assistant.sudo()),
+        messages=messages,
+        tools=tools,
+        max_rounds=assistant.max_rounds,
+        notices=(*history_notices, *tool_notices) if not last_seq else (),
+        checkpoint=_checkpoint(run) if last_seq else Checkpoint(),
+    )
+
+
+def _check_access(channel, assistant) -> None:
+    try:
+        assistant._check_usable(assistant.env.user)
+        channel.check_access("read")
+    except AccessError as error:
+        raise NotAllowed(str(error)) from error
+    if channel and not channel.is_member:
+        raise NotAllowed("The person who asked is no longer a member of this conversation.")
+
+
+def _model(assistant):
+    # sudo: ai.assistant, ai.provider - how the assistant answers is its managers' secret; its users only get the answer
+    if not assistant.provider_id or not assistant.provider_id.active:
+        raise NotConfigured("This assistant has no provider. Ask its manager to choose one.")
+    if not assistant.model:
+        raise NotConfigured("This assistant has no model. Ask its manager to choose one.")
+    temperature = assistant.temperature if assistant.set_temperature else None
+    return assistant.provider_id._model_spec(assistant.model, temperature)
+
+
+def _tools(channel, assistant):
+    """The specs of the run's tools; a server that may not be called costs its own tools and a notice."""
+    specs, notices = [], []
+    by_server = assistant._run_tools(channel, assistant.env.user).grouped("server_id")
+    for server, tools in by_server.items():
+        try:
+            server_spec = server._spec(assistant.env.user)
+        except AccessError as error:
+            notices.append(Notice("server_unreachable", f"{server.name}: {error}"))
+            continue
+        specs += [tool._spec(server_spec) for tool in tools]
+    return tuple(specs), notices
+
+
+def _messages(run, assistant):
+    """What the model is asked: the run's own snapshot, else the conversation up to its question."""
+    if run.messages:
+        return list(map(from_wire, run.messages)), []
+    # sudo: mail.message - of a conversation that the one who asked may read, which was checked
+    stored = [message._ai_stored(assistant) for message in _conversation(run.sudo())]
+    return history.build(
+        assistant.system_prompt or "", stored, is_group=_is_group(run.channel_id), budget_chars=HISTORY_CHARS
+    )
+
+
+def _conversation(run):
+    """The messages that the model sees, in the order in which they make sense to it.
+
+    An answer to an earlier question may have been posted after this run's question: it goes where it belongs, behind its
+    own question, so that the model sees what has been answered and the newest question is the last.
+    """
+    said = run.env["mail.message"].search(
+        [
+            ("model", "=", "discuss.channel"),
+            ("res_id", "=", run.channel_id.id),
+            ("message_type", "=", "comment"),
+            ("id", "<=", run.trigger_message_id.id),
+        ],
+        order="id desc",
+        limit=HISTORY_MESSAGES,
+    )
+    late = run.env["ai.run"].search([
+        ("channel_id", "=", run.channel_id.id),
+        ("id", "<", run.id),
+        ("trigger_message_id", "in", said.ids),
+        ("message_id", ">", run.trigger_message_id.id),
+    ])
+    place = {message.id: (message.id, 0) for message in said}
+    place |= {earlier.message_id.id: (earlier.trigger_message_id.id, earlier.id) for earlier in late}
+    return (said | late.message_id).sorted(lambda message: place[message.id])
+
+
+def _is_group(channel) -> bool:
+    """Whether several people talk to the assistant: then the model has to know who says what."""
+    partners = channel.channel_member_ids.partner_id
+    guests = channel.channel_member_ids.guest_id
+    assistants = channel.env["ai.assistant"]._of_partners(partners).partner_id
+    return len(partners - assistants) + len(guests) > 1
+
+
+def _checkpoint(run) -> Checkpoint:
+    """How far the earlier attempts came, and what of it the journal has told."""
+    turns, results = run._stored_turns()
+    calls = run.tool_call_ids
+    streamed_round, announced, reported = _told(run)
+    return Checkpoint(
+        turns=turns,
+        results=results,
+        sent=frozenset(run._calls_in(ToolCallState.INVOKING).mapped("call_id")),
+        decisions={call.call_id: call._decision() for call in calls if call.decided_at},
+        streamed_round=streamed_round,
+        announced=announced,
+        reported=reported,
+    )
+
+
+def _told(run):
+    """What viewers have seen: the last round of which anything is in the journal, and which calls and results are."""
+    run.env.cr.execute(
+        """
+        SELECT payload->>'type', payload->>'id', (payload->>'round')::int FROM ai_run_event
+         WHERE run_id = %s AND payload->>'type' IN ('chunk', 'reasoning', 'tool_call', 'tool_result', 'step', 'restart')
+         ORDER BY seq
+        """,
+        [run.id],
+    )
+    streamed, open_round, announced, reported = 0, 1, set(), set()
+    for kind, call_id, round in run.env.cr.fetchall():
+        match kind:
+            case "chunk" | "reasoning":
+                streamed = max(streamed, open_round)
+            case "step":
+                streamed, open_round = max(streamed, round), round + 1
+            case "restart":
+                streamed, open_round = round - 1, round
+            case "tool_call":
+                streamed = max(streamed, round)
+                announced.add(call_id)
+            case "tool_result":
+                reported.add(call_id)
+    return streamed, frozenset(announced), frozenset(reported)

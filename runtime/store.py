@@ -1,0 +1,183 @@
+"""The engine's `RunStore` and `Steps` over Odoo's records: each method is one short transaction of `Database`.
+
+What a transition does is the record's business (`models/ai_run.py`); this only fences, translates and commits.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from ..services import wire_v1
+from ..services.errors import RunError
+from ..services.messages import Message, ToolCall, ToolResult, Turn
+from ..services.specs import Outcome, RunInputs
+from ..services.states import RunState, ToolCallState
+from ..services.tools import Tool
+from ..services.transcript import encode_turn
+from . import inputs
+from .database import Database
+
+_logger = logging.getLogger(__name__)
+
+
+class Store:
+    """The runs of one database, as the engine sees them (`ports.RunStore`)."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    async def begin(self, run_id: int, attempt: int) -> RunInputs | None:
+        loaded = await self._database.transact(partial(_begin, run_id=run_id, attempt=attempt))
+        if isinstance(loaded, RunError):
+            raise loaded
+        return loaded
+
+    def steps(self, run_id: int, attempt: int) -> "Steps":
+        return Steps(self._database, run_id, attempt)
+
+    async def park(self, run_id: int, attempt: int, outcome: Outcome, messages: Sequence[Message]) -> None:
+        def work(env):
+            run = env["ai.run"].browse(run_id)
+            run._hold(attempt)
+            run._park(messages, outcome)
+
+        await self._database.transact(work)
+
+    async def finish(
+        self, run_id: int, attempt: int, state: RunState, outcome: Outcome, error: RunError | None = None
+    ) -> None:
+        def work(env):
+            run = env["ai.run"].browse(run_id)
+            if run._lock() == (attempt, state):
+                return  # committed before, though the connection broke before we heard of it
+            run._hold(attempt)
+            if outcome.rounds:
+                run._set_usage(outcome.rounds, outcome.usage)
+            run._finish(state, outcome.text, error)
+
+        await self._database.transact(work)
+
+    async def hand_back(self, run_id: int, attempt: int) -> None:
+        def work(env):
+            run = env["ai.run"].browse(run_id)
+            row = run._lock()
+            if row and row[0] <= attempt and row[1] in (RunState.QUEUED, RunState.RUNNING):
+                run.attempt = attempt  # also where its beginning was cancelled before it was stored
+                run._requeue()
+
+        await self._database.transact(work)
+
+    async def fail(self, run_id: int, attempt: int) -> None:
+        """End a run that failed for no reason that people could do anything about; the log has it."""
+
+        def work(env):
+            run = env["ai.run"].browse(run_id)
+            row = run._lock()
+            if row and row[0] <= attempt and row[1] in (RunState.QUEUED, RunState.RUNNING):
+                run._finish(RunState.ERROR, error=RunError("Something went wrong on our side. Try again."))
+
+        await self._database.transact(work)
+
+    async def show_typing(self, run_ids: Sequence[int]) -> None:
+        """Repeat that these runs are being executed, before clients forget it."""
+        await self._database.transact(lambda env: env["ai.run"].browse(run_ids).exists()._notify_typing(True))
+
+    async def sweep(self) -> None:
+        """Take over the runs whose host is gone."""
+        await self._database.transact(lambda env: env["ai.run"]._take_over_lost())
+
+
+class Steps:
+    """The memory of one attempt (`ports.Steps`). A step that is stored twice, because its commit was not heard of,
+    changes nothing the second time."""
+
+    def __init__(self, database: Database, run_id: int, attempt: int):
+        self._database = database
+        self._run_id = run_id
+        self._attempt = attempt
+
+    async def turn_taken(self, round: int, turn: Turn, tools: Mapping[str, Tool]) -> None:
+        def work(env):
+            run = self._hold(env)
+            transcript = run.transcript or []
+            if len(transcript) >= round:
+                return
+            run.write({
+                "transcript": [*transcript, encode_turn(turn)],
+                "rounds": round,
+                "input_tokens": run.input_tokens + turn.usage.input_tokens,
+                "output_tokens": run.output_tokens + turn.usage.output_tokens,
+                "cached_tokens": run.cached_tokens + turn.usage.cached_tokens,
+            })
+            calls = env["ai.tool.call"].create([
+                _call_values(run, round, call, tools.get(call.name)) for call in turn.message.tool_calls
+            ])
+            calls._broadcast()
+
+        await self._database.transact(work)
+
+    async def call_sent(self, call: ToolCall) -> None:
+        def work(env):
+            record = self._call(env, call)
+            record.write({
+                "state": ToolCallState.INVOKING.value,
+                "started_at": datetime.now(UTC).replace(tzinfo=None),
+            })
+            record._broadcast()
+
+        await self._database.transact(work)
+
+    async def call_ended(self, call: ToolCall, result: ToolResult) -> None:
+        def work(env):
+            record = self._call(env, call)
+            record._end(result)
+            record._broadcast()
+
+        await self._database.transact(work)
+
+    def _hold(self, env):
+        run = env["ai.run"].browse(self._run_id)
+        run._hold(self._attempt)
+        return run
+
+    def _call(self, env, call: ToolCall):
+        return self._hold(env).tool_call_ids.filtered(lambda record: record.call_id == call.id)
+
+
+def _begin(env, run_id: int, attempt: int) -> RunInputs | RunError | None:
+    """Claim the run and load what it starts from. An error is returned, not raised: the claim has to be committed."""
+    run = env["ai.run"].browse(run_id)
+    if not run._begin(attempt):
+        return None
+    if inputs.is_pointless(run):
+        run._finish(RunState.CANCELLED)
+        return None
+    try:
+        return inputs.load(run)
+    except RunError as error:
+        return error
+
+
+def _call_values(run, round: int, call: ToolCall, tool: Tool | None) -> dict:
+    asks = tool is not None and tool.spec.approval == "ask" and not call.problem
+    values = {
+        "run_id": run.id,
+        "call_id": call.id,
+        "round": round,
+        "tool_name": tool.spec.name if tool else call.name or "?",
+        "arguments": dict(call.arguments),
+        "raw_arguments": call.raw_arguments if call.problem else False,
+        "state": (ToolCallState.APPROVAL if asks else ToolCallState.PENDING).value,
+    }
+    if tool is not None:
+        known = run.env["mcp.tool"].browse(tool.spec.id).exists()
+        values |= {
+            "tool_id": known.id,
+            "server_id": known.server_id.id,
+            "server_name": tool.spec.server.name,
+            "tool_title": tool.spec.title,
+        }
+    return wire_v1.storable(values)
+
+
