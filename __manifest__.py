@@ -22,7 +22,11 @@
         "views/ai_discuss_menus.xml",
     ],
     "demo": [],
-    "assets": {},
+    "assets": {
+        "web.assets_backend": [
+            "ai_discuss/static/src/assistants/**/*",
+        ],
+    },
     "application": True,
     "installable": True,
     "uninstall_hook": "uninstall_hook",
