@@ -20,7 +20,7 @@ from .messages import AssistantMessage, ToolCall, Turn, Usage, parse_arguments, 
 _logger = logging.getLogger(__name__)
 
 MINTED_ID_LENGTH = 9  # with letters and digits only: what the strictest provider (Mistral) accepts
-CUT_OFF = "The reply reached its length limit in the middle of this call, so it was not executed. Send it again, shorter."
+CUT_OFF = "The reply reached its length limit within this call, so it was not executed. Send it again, shorter."
 
 
 class Accumulator:

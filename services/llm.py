@@ -1,9 +1,9 @@
 """A language model behind an OpenAI-compatible API: one reply, streamed, or an error that a person understands.
 
-The official SDK makes the request. The stream is read here, frame by frame, because what servers send in place of frames
-(an error in a 200, a web page, nothing after half a sentence) must not pass for an answer. Not here: what a delta means
-(`deltas`, below), what a failure means and whether to try again (`llm_failures`, below), what happens after a reply
-(`loop`, above).
+The official SDK makes the request. The stream is read here, frame by frame, because what servers send in place of
+frames (an error in a 200, a web page, nothing after half a sentence) must not pass for an answer. Not here: what a
+delta means (`deltas`, below), what a failure means and whether to try again (`llm_failures`, below), what happens after
+a reply (`loop`, above).
 """
 
 import asyncio
@@ -364,7 +364,7 @@ def _model_names(content: bytes) -> list[str]:
             raise ErrorFrame(error)
         rows = listing.get("data")
     if not isinstance(rows, list):
-        raise Unusable("answered, but not with a list of models. Check the provider's base URL; it often ends with /v1.")
+        raise Unusable("answered without a list of models. Check the provider's base URL; it often ends with /v1.")
     return sorted(str(row["id"]) for row in rows if isinstance(row, Mapping) and row.get("id"))
 
 

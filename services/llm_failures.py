@@ -120,7 +120,7 @@ def adaptation(failure: Failure, body: Mapping[str, Any], quirks: Collection[Qui
 
 
 def is_lasting(quirk: Quirk, failure: Failure) -> bool:
-    """Whether a change that helped once should be made from now on: not if only this request's tools or calls were bad."""
+    """Whether a change that helped once is made from now on: not if only this request's tools or calls were bad."""
     return quirk is not Quirk.NO_TOOLS or not _ABOUT_ONE_CALL.search(failure.said)
 
 
@@ -148,8 +148,9 @@ def failure_of(problem: Exception, spec: ModelSpec) -> Failure:
             text = f"The certificate of the model provider at {host} cannot be trusted. Check the provider's base URL."
             return Failure(ModelUnreachable(text))
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
-            text = f"The model provider at {host} cannot be reached. Check that it is running, and the provider's base URL."
-            return Failure(ModelUnreachable(text), may_pass=True)
+            text = f"The model provider at {host} cannot be reached."
+            advice = "Check that it is running, and the provider's base URL."
+            return Failure(ModelUnreachable(f"{text} {advice}"), may_pass=True)
         case httpx2.TimeoutException():
             text = f"The model provider at {host} sent nothing for {spec.timeout:g} seconds."
             return Failure(ModelTimeout(f"{text} Try again, or raise the provider's timeout."))
@@ -174,8 +175,8 @@ def _explanation(status: int | None, spec: ModelSpec) -> tuple[type[RunError], s
         case None:
             return ModelRefused, "reported an error. Try again, or choose another model."
         case 401 | 403:
-            text = f"did not accept the API key ({status}). Check the API key of the provider, and what it is allowed to do."
-            return ModelRejectedKey, text
+            text = f"did not accept the API key ({status})."
+            return ModelRejectedKey, f"{text} Check the API key of the provider, and what it is allowed to do."
         case 404:
             text = f"has no model “{spec.model}”, or has nothing at this address (404)."
             return ModelRefused, f"{text} Check the assistant's model and the provider's base URL."

@@ -1,8 +1,8 @@
 """A scripted OpenAI-compatible server on loopback, for tests: any bytes, in any order, exactly when the test says so.
 
-It is not a model and decides nothing: each request gets the next reply of its script, or what the responder makes of it.
-It lives in a thread with a loop of its own, so any thread, loop or process may be its client. All waiting is done with
-gates and events, never with sleeps; the waiting methods block, so call them from a coroutine as
+It is not a model and decides nothing: each request gets the next reply of its script, or what the responder makes of
+it. It lives in a thread with a loop of its own, so any thread, loop or process may be its client. All waiting is done
+with gates and events, never with sleeps; the waiting methods block, so call them from a coroutine as
 `await asyncio.to_thread(server.wait_for_request)`.
 
     gate = hold()
@@ -16,7 +16,7 @@ gates and events, never with sleeps; the waiting methods block, so call them fro
 
 import asyncio
 import contextlib
-import http
+import http.client
 import itertools
 import json
 import threading
@@ -147,8 +147,8 @@ def status(code: int, headers: Mapping[str, str] | None = None, body: Any = b"")
     return Reply((payload,), code, {"Content-Type": "application/json", **(headers or {})})
 
 
-def error(code: int, message: str, **details: Any) -> Reply:
-    """An error in OpenAI's shape."""
+def error(code: int, message: str, /, **details: Any) -> Reply:
+    """An error in OpenAI's shape; `details` go beside the message."""
     return status(code, body={"error": {"message": message, "type": "invalid_request_error", **details}})
 
 
@@ -278,7 +278,7 @@ class ModelServer:
                 return self._replies.popleft()
             if self._responder:
                 return self._responder(request)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - the test's own code; its client is told what went wrong
             return error(418, f"The test's responder failed: {problem!r}")
         return error(418, "The script of the model server has no reply left.")
 
@@ -379,7 +379,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _head(reply: Reply) -> bytes:
-    phrase = http.HTTPStatus(reply.status).phrase
+    phrase = http.client.responses.get(reply.status, "Unknown")
     lines = [f"{name}: {value}" for name, value in reply.headers.items()]
     return "\r\n".join([f"HTTP/1.1 {reply.status} {phrase}", *lines, "Transfer-Encoding: chunked", "", ""]).encode()
 
