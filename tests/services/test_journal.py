@@ -1,4 +1,4 @@
-"""The journal over a log in memory that a test can hold, break and wait for; nothing here depends on how fast it runs."""
+"""The journal over a log in memory that a test can hold, break and wait for; no test depends on how fast it runs."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
