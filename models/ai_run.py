@@ -66,7 +66,7 @@ class AiRun(models.Model):
     idempotency_key = fields.Char(readonly=True)
     # how far it came
     state = fields.Selection(STATES, required=True, readonly=True, default="queued", index=True)
-    attempt = fields.Integer(readonly=True, help="How often a host has taken the run; only the newest may write.")
+    attempt = fields.Integer(required=True, readonly=True, default=0, help="How often a host has taken the run; only the newest may write.")
     stop_requested = fields.Boolean(readonly=True)
     started_at = fields.Datetime(readonly=True)
     finished_at = fields.Datetime(readonly=True)
@@ -305,6 +305,9 @@ class AiRun(models.Model):
             "error_message": wire_v1.storable(error.message) if error else False,
         })
         self.message_id = self._post_reply()
+        self._end(state)
+
+    def _end(self, state):
         self.write({"state": RunState(state).value, "messages": False})
         self._lock_journal()
         self._append_last_events()
@@ -322,7 +325,7 @@ class AiRun(models.Model):
     def _close_calls(self, reason):
         """Give every call that is still open its result: cancelled. The engine has closed those that it knows; left are
         those of a run that no host executes, and of a reply that was stopped while it was being stored."""
-        calls = self.tool_call_ids.filtered("is_open")
+        calls = self.tool_call_ids.filtered(lambda call: call.is_open)
         announced = self.env["ai.run.event"]._announced_calls(self)
         events = []
         for call in calls:

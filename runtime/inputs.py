@@ -1,7 +1,7 @@
 """What an attempt of a run starts from, loaded from records into the engine's values. It only reads."""
 
 from odoo.exceptions import AccessError
-from odoo.tools import html_is_empty
+from odoo.tools import is_html_empty
 
 from ..services import history
 from ..services.errors import NotAllowed, NotConfigured
@@ -20,7 +20,7 @@ def is_pointless(run) -> bool:
     asked_in_channel = run.channel_id and not run.messages
     return run.stop_requested or (
         asked_in_channel
-        and (not run.channel_id.active or html_is_empty(question.body or "") and not question.attachment_ids)
+        and (not run.channel_id.active or is_html_empty(question.body or "") and not question.attachment_ids)
     )
 
 

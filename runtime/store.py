@@ -70,14 +70,19 @@ class Store:
 
     async def fail(self, run_id: int, attempt: int) -> None:
         """End a run that failed for no reason that people could do anything about; the log has it."""
+        error = RunError("Something went wrong on our side. Try again; the server's log says more.")
 
-        def work(env):
+        def work(env, end):
             run = env["ai.run"].browse(run_id)
             row = run._lock()
             if row and row[0] <= attempt and row[1] in (RunState.QUEUED, RunState.RUNNING):
-                run._finish(RunState.ERROR, error=RunError("Something went wrong on our side. Try again."))
+                end(run)
 
-        await self._database.transact(work)
+        try:
+            await self._database.transact(partial(work, end=lambda run: run._finish(RunState.ERROR, error=error)))
+        except Exception:
+            _logger.exception("Run %s: nobody can be told that it failed; it ends without a word", run_id)
+            await self._database.transact(partial(work, end=lambda run: run._end(RunState.ERROR)))
 
     async def show_typing(self, run_ids: Sequence[int]) -> None:
         """Repeat that these runs are being executed, before clients forget it."""

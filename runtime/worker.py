@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import procrastinate
 import psycopg
@@ -133,7 +134,7 @@ class _Execution:
                     self._interrupt(work, run_id, context.abort_reason())
             if not work.cancelled() and (error := work.exception()):
                 _logger.error("Run %s: its attempt %s failed unexpectedly", run_id, attempt, exc_info=error)
-                await self._store.fail(run_id, attempt)
+                await _tolerate(partial(self._store.fail, run_id, attempt))
         finally:
             self._active.discard(run_id)
 
