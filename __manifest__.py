@@ -24,7 +24,13 @@
     "demo": [],
     "assets": {
         "web.assets_backend": [
-            "ai_discuss/static/src/assistants/**/*",
+            "ai_discuss/static/src/**/*",
+        ],
+        "mail.assets_public": [
+            "ai_discuss/static/src/**/common/**/*",
+        ],
+        "web.assets_unit_tests": [
+            "ai_discuss/static/tests/**/*",
         ],
     },
     "application": True,

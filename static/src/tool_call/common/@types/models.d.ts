@@ -1,0 +1,20 @@
+declare module "models" {
+    import { AiRun as AiRunClass } from "@ai_discuss/run/common/run_model";
+    import { AiToolCall as AiToolCallClass } from "@ai_discuss/tool_call/common/tool_call_model";
+
+    export interface AiRun extends AiRunClass {}
+    export interface AiToolCall extends AiToolCallClass {}
+
+    export interface Message {
+        tool_call_ids: AiToolCall[];
+    }
+    export interface Store {
+        "ai.run": StaticMailRecord<AiRun, typeof AiRunClass>;
+        "ai.tool.call": StaticMailRecord<AiToolCall, typeof AiToolCallClass>;
+    }
+
+    export interface Models {
+        "ai.run": AiRun;
+        "ai.tool.call": AiToolCall;
+    }
+}
