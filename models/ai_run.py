@@ -1,19 +1,19 @@
-"""A run: one reply of an assistant, from the request to its end. This file is its record, its transitions and commands.
+"""A run: one reply of an assistant, from the request to its end. Here are its record, its transitions and commands.
 
-Whoever asks only creates it (`_request`); a host executes it (`runtime.host`) and writes through `runtime.store`; people
-may stop it or decide on its calls. Every write of a host is fenced: it holds the run's row and its attempt is the newest.
+Whoever asks only creates it (`_request`); a host executes it (`runtime.host`) and writes through `runtime.store`;
+people may stop it or decide on its calls. Every write of a host is fenced: it holds the run's row, and its attempt is
+the newest.
 """
 
 import logging
 
 from markupsafe import Markup
-from psycopg2.errors import UniqueViolation
-
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.addons.mail.tools.discuss import Store
 from odoo.exceptions import AccessError, ConcurrencyError, UserError
 from odoo.fields import Command
 from odoo.tools import mute_logger
+from psycopg2.errors import UniqueViolation
 
 from ..runtime import queue
 from ..services import states, wire_v1
@@ -60,13 +60,17 @@ class AiRun(models.Model):
     # whose rights decide
     user_id = fields.Many2one("res.users", "Asked by", required=True, readonly=True, ondelete="cascade", index=True)
     company_id = fields.Many2one("res.company", required=True, readonly=True, ondelete="cascade")
-    company_ids = fields.Json("Active Companies", readonly=True, help="The companies that were active when the run was requested.")
+    company_ids = fields.Json(
+        "Active Companies", readonly=True, help="The companies that were active when the run was requested."
+    )
     lang = fields.Char(readonly=True)
     tz = fields.Char(readonly=True)
     idempotency_key = fields.Char(readonly=True)
     # how far it came
     state = fields.Selection(STATES, required=True, readonly=True, default="queued", index=True)
-    attempt = fields.Integer(required=True, readonly=True, default=0, help="How often a host has taken the run; only the newest may write.")
+    attempt = fields.Integer(
+        required=True, readonly=True, default=0, help="How often a host has taken the run; only the newest may write."
+    )
     stop_requested = fields.Boolean(readonly=True)
     started_at = fields.Datetime(readonly=True)
     finished_at = fields.Datetime(readonly=True)
@@ -80,7 +84,9 @@ class AiRun(models.Model):
     tool_call_ids = fields.One2many("ai.tool.call", "run_id", "Tool Calls", readonly=True)
     tool_call_count = fields.Integer(compute="_compute_tool_call_count")
     # what another attempt goes on from
-    messages = fields.Json(readonly=True, prefetch=False, help="What the model is asked, where that is not the conversation as it is.")
+    messages = fields.Json(
+        readonly=True, prefetch=False, help="What the model is asked, where that is not the conversation as it is."
+    )
     transcript = fields.Json(readonly=True, prefetch=False, help="The model's replies so far, one per round.")
 
     _idempotency_unique = models.UniqueIndex(
@@ -184,7 +190,7 @@ class AiRun(models.Model):
             return
         queue.cancel(self.env.cr, run.id)
         if run.state == RunState.RUNNING:
-            run.stop_requested = True  # its host is told by the queue; where the host is dead, the next attempt sees this
+            run.stop_requested = True  # the queue tells its host; where that is dead, the next attempt sees this
             return
         run._finish(RunState.CANCELLED)
 
@@ -206,7 +212,7 @@ class AiRun(models.Model):
         if approved:
             call.write({"state": ToolCallState.PENDING.value})
         else:
-            text = f"Denied by {self.env.user.name}. Do not repeat the call; go on without it, or ask what to do instead."
+            text = f"Denied by {self.env.user.name}. Do not repeat the call; go on without it, or ask what to do."
             call._end(ToolResult(call_id, text, ToolCallState.DENIED))
         call._broadcast()
         run._resume()
@@ -226,6 +232,7 @@ class AiRun(models.Model):
     def _lock(self):
         """Hold the row to the end of the transaction, and see it as it is now."""
         self.ensure_one()
+        self.flush_recordset()
         self.env.cr.execute("SELECT attempt, state FROM ai_run WHERE id = %s FOR NO KEY UPDATE", [self.id])
         row = self.env.cr.fetchone()
         if row:
@@ -368,8 +375,8 @@ class AiRun(models.Model):
     def _notify_typing(self, is_typing):
         """Show or hide that the assistant is typing. Clients forget it after a minute: repeat it while it is true."""
         for run in self:
-            partner = run.assistant_id.partner_id
-            run.channel_id.channel_member_ids.filtered_domain([("partner_id", "=", partner.id)])._notify_typing(is_typing)
+            its_own = [("partner_id", "=", run.assistant_id.partner_id.id)]
+            run.channel_id.channel_member_ids.filtered_domain(its_own)._notify_typing(is_typing)
 
     def _broadcast(self):
         """Tell every open tab of the channel's members how these runs are now."""

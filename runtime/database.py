@@ -14,12 +14,11 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeVar
 
-from psycopg2 import InterfaceError, OperationalError
-from psycopg2.pool import PoolError
-
 from odoo import SUPERUSER_ID, api
 from odoo.modules.registry import Registry
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
+from psycopg2 import InterfaceError, OperationalError
+from psycopg2.pool import PoolError
 
 THREADS = 4  # a transaction is mostly Python: more threads would only wait for each other
 CONFLICT_TRIES = 12

@@ -1,8 +1,8 @@
 """Hosts: one native thread with one asyncio loop for each database whose runs this process executes.
 
-This file says where a host lives and for how long; what it does is `worker`'s. A host starts with the first request that
-a process serves (`ensure`), or with `odoo-bin ai_runner`; both are processes that live on. It never starts in the master
-of a prefork server, in a shell, during an upgrade or in tests, because none of them serves requests.
+This file says where a host lives and for how long; what it does is `worker`'s. A host starts with the first request
+that a process serves (`ensure`), or with `odoo-bin ai_runner`; both are processes that live on. It never starts in the
+master of a prefork server, in a shell, during an upgrade or in tests, because none of them serves requests.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ def is_pointless(run) -> bool:
     asked_in_channel = run.channel_id and not run.messages
     return run.stop_requested or (
         asked_in_channel
-        and (not run.channel_id.active or is_html_empty(question.body or "") and not question.attachment_ids)
+        and (not run.channel_id.active or (is_html_empty(question.body or "") and not question.attachment_ids))
     )
 
 
@@ -98,8 +98,8 @@ def _messages(run, assistant):
 def _conversation(run):
     """The messages that the model sees, in the order in which they make sense to it.
 
-    An answer to an earlier question may have been posted after this run's question: it goes where it belongs, behind its
-    own question, so that the model sees what has been answered and the newest question is the last.
+    An answer to an earlier question may have been posted after this run's question: it goes where it belongs, behind
+    its own question, so that the model sees what has been answered and the newest question is the last.
     """
     said = run.env["mail.message"].search(
         [

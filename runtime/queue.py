@@ -1,7 +1,8 @@
 """The queue of runs: procrastinate's schema in Odoo's own database, and what is done with it on Odoo's cursor.
 
-Enqueuing is an ordinary insert in the caller's transaction. Fetching, heartbeats and finishing belong to procrastinate's
-worker (see `host`). A job is never retried: every further attempt of a run is a new job with the attempt's number.
+Enqueuing is an ordinary insert in the caller's transaction. Fetching, heartbeats and finishing belong to
+procrastinate's worker (see `worker`). A job is never retried: every further attempt of a run is a new job with the
+attempt's number.
 """
 
 import importlib.util

@@ -1,8 +1,8 @@
 """Reads the journals of runs for viewers, as they are written, in whichever process the viewer is.
 
-One thread per process and database has one connection with a LISTEN; it reads what is new once for all viewers and hands
-it to each one's queue. A viewer therefore holds no connection and no transaction. It drives nothing: a run neither knows
-nor waits for its viewers. Works in Odoo's gevent process, too, where the thread is a greenlet.
+One thread per process and database has one connection with a LISTEN; it reads what is new once for all viewers and
+hands it to each one's queue. A viewer therefore holds no connection and no transaction. It drives nothing: a run
+neither knows nor waits for its viewers. Works in Odoo's gevent process, too, where the thread is a greenlet.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 import psycopg2
-
 from odoo import SUPERUSER_ID, api
 from odoo.modules.registry import Registry
 from odoo.sql_db import connection_info_for
+from psycopg2.pool import PoolError
 
 from ..services import wire_v1
 from ..services.states import RUN_ENDS
@@ -33,7 +33,7 @@ NOTIFY_CHANNEL = "ai_discuss_run"
 RECHECK_S = 5  # everybody's journals are read this often even if no notification came
 RECONNECT_S = 3  # an administrator who closed our connection wants to drop or copy the database
 LINGER_S = 30  # the connection is kept this long for the next viewer
-RECORDS_DELAYS_S = (0.1, 0.3, 1, 3)  # between tries to read the records of a run where all connections are in use
+POOL_DELAYS_S = (0.1, 0.3, 1, 3)  # between tries to get a connection of Odoo's where all of them are in use
 
 # New rows of the runs that are followed, each from where its slowest viewer is.
 READ = """
@@ -121,15 +121,17 @@ def _frames(db_name: str, follower: _Follower, idle: float) -> Iterator[Frame | 
 
 def _from_records(db_name: str, run_id: int) -> list[Frame]:
     """The frames of a run whose journal has been purged."""
-    for delay in (*RECORDS_DELAYS_S, None):
-        try:
-            with Registry(db_name).cursor(readonly=True) as cr:
-                run = api.Environment(cr, SUPERUSER_ID, {})["ai.run"].browse(run_id).exists()
-                return run._journal_from_records() if run else []
-        except psycopg2.pool.PoolError:
-            if delay is None:
-                raise
-            time.sleep(delay)
+    with _cursor(db_name) as cr:
+        run = api.Environment(cr, SUPERUSER_ID, {})["ai.run"].browse(run_id).exists()
+        return run._journal_from_records() if run else []
+
+
+def _cursor(db_name: str):
+    for delay in POOL_DELAYS_S:
+        with contextlib.suppress(PoolError):
+            return Registry(db_name).cursor(readonly=True)
+        time.sleep(delay)
+    return Registry(db_name).cursor(readonly=True)
 
 
 def _reader(db_name: str) -> "_Reader":

@@ -12,10 +12,9 @@ from functools import partial
 
 import procrastinate
 import psycopg
+from odoo.sql_db import connection_info_for
 from procrastinate import exceptions, job_context, jobs, manager
 from psycopg import sql
-
-from odoo.sql_db import connection_info_for
 
 from ..services.journal import Journal
 from ..services.llm import Models
@@ -178,23 +177,22 @@ async def _relay(connection: psycopg.AsyncConnection, on_notification) -> None:
 
 
 class _Jobs(manager.JobManager):
-    """procrastinate's jobs, ended in any case: an unfinished one would hold up its channel as long as the worker lives."""
+    """procrastinate's jobs, ended in any case: an open one holds up its channel as long as the worker lives."""
 
     def __init__(self, connector):
         super().__init__(connector)
         self.failed = asyncio.Event()  # a job cannot be ended: only a new worker frees what this one holds
 
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
-        for delay in (*FINISH_DELAYS_S, None):
+        for delay in FINISH_DELAYS_S:
             try:
                 return await super().finish_job(job, status, delete_job)
             except exceptions.ConnectorException as error:
                 if isinstance(error.__cause__, psycopg.errors.RaiseException):
-                    return  # somebody took the run over and has ended the job
+                    return None  # somebody took the run over and has ended the job
                 _logger.warning("Job %s cannot be ended: %s", job.id, error.__cause__)
-            if delay is not None:
-                await asyncio.sleep(delay)
-        self.failed.set()
+            await asyncio.sleep(delay)
+        return self.failed.set()
 
 
 def _conninfo(db_name: str) -> str:

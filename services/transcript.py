@@ -1,4 +1,4 @@
-"""A run's turns as JSON and back: how its steps are stored between two attempts. Pure; where they are kept is the store's."""
+"""A run's turns as JSON and back: how its steps are stored between two attempts. Pure; storing is others' business."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,0 +1,341 @@
+"""Runs as records: who may request, stop and decide; which moves are legal; who may write."""
+
+import json
+
+from odoo.addons.ai_discuss.runtime import queue
+from odoo.addons.ai_discuss.services.errors import Fenced, ModelTimeout
+from odoo.addons.ai_discuss.services.events import Chunk
+from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, ToolResult, Turn, Usage, UserMessage
+from odoo.addons.ai_discuss.services.specs import Outcome
+from odoo.addons.ai_discuss.services.states import IllegalTransition, RunState, ToolCallState
+from odoo.addons.ai_discuss.services.transcript import encode_turn
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import TransactionCase, new_test_user
+from psycopg2.errors import UniqueViolation
+
+
+class RunCase(TransactionCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        provider = cls.env["ai.provider"].create({"name": "Provider", "base_url": "http://127.0.0.1:1/v1"})
+        cls.assistant = cls.env["ai.assistant"].create(
+            {"name": "Botty", "provider_id": provider.id, "model": "scripted"}
+        )
+        cls.ann = new_test_user(cls.env, "ann-run", "base.group_user")
+        cls.bob = new_test_user(cls.env, "bob-run", "base.group_user")
+        cls.boss = new_test_user(cls.env, "boss-run", "base.group_user,ai_discuss.group_ai_manager")
+        cls.channel = cls.env["discuss.channel"].browse(cls.assistant.with_user(cls.ann).open_chat(new=True))
+
+    def request(self, text="Hello?", key=None):
+        return self.channel.with_user(self.ann)._ai_post(text, idempotency_key=key)
+
+    def running(self, attempt=1):
+        run = self.request().sudo()
+        self.assertTrue(run._begin(attempt))
+        return run
+
+    def call(self, run, state="pending", call_id="call1"):
+        return self.env["ai.tool.call"].create(
+            {"run_id": run.id, "call_id": call_id, "tool_name": "look_up", "round": 1, "state": state}
+        )
+
+    def jobs(self, run):
+        self.env.cr.execute(
+            "SELECT status::text, lock, priority, (args->>'attempt')::int FROM procrastinate_jobs"
+            " WHERE args->>'run_id' = %s ORDER BY id",
+            [str(run.id)],
+        )
+        return self.env.cr.fetchall()
+
+    def frames(self, run):
+        return [event.payload for event in self.env["ai.run.event"].search([("run_id", "=", run.id)])]
+
+    def kinds(self, run):
+        return [frame["type"] for frame in self.frames(run)]
+
+    def last_message(self):
+        return self.channel.message_ids[:1]
+
+
+class TestRequesting(RunCase):
+    def test_a_request_is_a_run_and_a_job_in_the_callers_transaction(self):
+        run = self.request()
+        self.assertEqual((run.state, run.attempt, run.user_id), ("queued", 0, self.ann))
+        self.assertEqual(run.trigger_message_id, self.last_message())
+        self.assertEqual(self.jobs(run), [("todo", f"channel:{self.channel.id}", 0, 1)])
+
+    def test_the_askers_companies_language_and_zone_are_those_of_the_run(self):
+        self.ann.tz = "Asia/Tokyo"
+        env = self.request().sudo()._acting_env()
+        self.assertEqual((env.user, env.su, env.company), (self.ann, False, self.env.company))
+        self.assertEqual(env.context["tz"], "Asia/Tokyo")
+
+    def test_the_same_key_gives_the_same_run(self):
+        first = self.request(key="once")
+        self.assertEqual(self.env["ai.run"].with_user(self.ann)._find_request(self.channel, "once"), first)
+        again = self.env["ai.run"].with_user(self.ann)._request(
+            self.channel.with_user(self.ann), self.assistant, self.last_message(), "once"
+        )
+        self.assertEqual(again, first)
+
+    def test_who_is_no_member_requests_nothing(self):
+        with self.assertRaises(AccessError):
+            self.env["ai.run"].with_user(self.bob)._request(
+                self.channel.with_user(self.bob), self.assistant, self.last_message()
+            )
+
+
+class TestMoves(RunCase):
+    def test_an_illegal_move_fails_loudly_wherever_it_comes_from(self):
+        run = self.request().sudo()
+        with self.assertRaises(IllegalTransition):
+            run.state = "done"
+        call = self.call(run)
+        with self.assertRaises(IllegalTransition):
+            call.state = "done"
+
+    def test_an_attempt_begins_once_and_an_older_one_never(self):
+        run = self.request().sudo()
+        self.assertTrue(run._begin(1))
+        self.assertFalse(run._begin(1))
+        run._requeue()
+        self.assertFalse(run._begin(1))
+        self.assertTrue(run._begin(2))
+
+    def test_a_fenced_attempt_cannot_write(self):
+        run = self.running()
+        run._hold(1)
+        run._requeue()
+        with self.assertRaises(Fenced):
+            run._hold(1)
+        run._begin(2)
+        run._hold(2)
+        with self.assertRaises(Fenced):
+            run._hold(1)
+
+    def test_a_requeued_run_goes_before_later_messages_of_its_channel(self):
+        run = self.running()
+        run._requeue()
+        self.assertEqual(self.jobs(run)[-1], ("todo", f"channel:{self.channel.id}", queue.NEXT_ATTEMPT_PRIORITY, 2))
+
+    def test_the_end_is_one_message_with_its_calls_and_the_last_frames(self):
+        run = self.running()
+        call = self.call(run)
+        call._end(ToolResult("call1", "found", ToolCallState.ERROR))
+        self.env.cr.precommit.run()
+        before = self.env["bus.bus"].search([], order="id desc", limit=1).id
+        run._finish(RunState.DONE, "The answer is **42**.")
+        message = run.message_id
+        self.assertEqual((message.author_id, message.message_type), (self.assistant.partner_id, "comment"))
+        self.assertIn("<strong>42</strong>", message.body)
+        self.assertEqual(call.message_id, message)
+        self.assertEqual(self.kinds(run), ["run", "done"])
+        self.assertEqual(self.frames(run)[-1]["message_id"], message.id)
+        self.env.cr.precommit.run()
+        notices = self.env["bus.bus"].search([("id", ">", before)]).mapped("message")
+        news = [json.loads(notice) for notice in notices if "discuss.channel/new_message" in notice]
+        self.assertEqual(len(news), 1)
+
+    def test_an_error_is_told_and_what_was_said_is_kept(self):
+        run = self.running()
+        run._finish(RunState.ERROR, "So far", ModelTimeout("The model fell silent."))
+        self.assertIn("So far", run.message_id.body)
+        self.assertIn("The model fell silent.", run.message_id.body)
+        self.assertEqual((run.state, run.error_code), ("error", "model_timeout"))
+        self.assertEqual(self.kinds(run), ["run", "error", "done"])
+
+    def test_a_stopped_run_that_said_nothing_posts_nothing(self):
+        run = self.running()
+        question = self.last_message()
+        run._finish(RunState.CANCELLED)
+        self.assertEqual(self.last_message(), question)
+        self.assertFalse(run.message_id)
+
+    def test_q44_a_run_of_an_archived_channel_ends_without_a_message(self):
+        run = self.running()
+        self.channel.active = False
+        run._finish(RunState.DONE, "Nobody reads this.")
+        self.assertEqual((run.state, run.message_id.id), ("done", False))
+        self.assertIsNone(self.frames(run)[-1]["message_id"])
+
+    def test_q48_html_in_a_reply_is_text(self):
+        run = self.running()
+        run._finish(RunState.DONE, "<img src=x onerror=alert(1)><script>alert(2)</script>")
+        self.assertNotIn("<script", run.message_id.body)
+        self.assertNotIn("<img", run.message_id.body)
+
+    def test_every_call_of_an_ended_run_has_a_result(self):
+        run = self.running()
+        call = self.call(run, state="invoking")
+        run._finish(RunState.CANCELLED)
+        self.assertEqual((call.state, call.is_error), ("cancelled", True))
+        self.assertEqual(self.kinds(run), ["tool_call", "tool_result", "done"])
+
+
+class TestParking(RunCase):
+    def park(self, *states):
+        run = self.running()
+        calls = [self.call(run, state, f"call{number}") for number, state in enumerate(states)]
+        run._park([UserMessage("Hello?")], Outcome("", 1, Usage(3, 2), waiting=("call0",)))
+        return run, calls
+
+    def test_the_last_decision_lets_the_run_go_on(self):
+        run, (first, second) = self.park("approval", "approval")
+        run.with_user(self.ann)._decide("call0", approved=True)
+        self.assertEqual((run.state, first.state, first.decided_by), ("waiting", "pending", self.ann))
+        run.with_user(self.ann)._decide("call1", approved=False)
+        self.assertEqual((run.state, run.attempt, second.state), ("queued", 2, "denied"))
+        self.assertEqual(self.jobs(run)[-1][-1], 2)
+
+    def test_a_decision_stands(self):
+        run, (call,) = self.park("approval")
+        run.with_user(self.ann)._decide("call0", approved=False)
+        run.with_user(self.ann)._decide("call0", approved=True)
+        self.assertEqual(call.state, "denied")
+
+    def test_a_run_whose_calls_were_all_decided_meanwhile_does_not_wait(self):
+        run, _calls = self.park("denied")
+        self.assertEqual(run.state, "queued")
+
+    def test_nobody_decides_on_a_call_of_another_run(self):
+        run, _calls = self.park("approval")
+        with self.assertRaises(UserError):
+            run.with_user(self.ann)._decide("call7", approved=True)
+
+    def test_a_stop_ends_a_waiting_run_and_closes_its_calls(self):
+        run, (call,) = self.park("approval")
+        run.with_user(self.ann)._stop()
+        self.assertEqual((run.state, call.state), ("cancelled", "cancelled"))
+        self.assertEqual(self.kinds(run)[-1], "done")
+
+
+class TestStopping(RunCase):
+    def test_a_queued_run_is_cancelled_with_its_job(self):
+        run = self.request()
+        run._stop()
+        self.assertEqual(run.state, "cancelled")
+        self.assertEqual(self.jobs(run)[0][0], "cancelled")
+        self.assertEqual(self.kinds(run), ["run", "done"])
+
+    def test_a_running_one_is_left_to_its_host(self):
+        run = self.running()
+        run.with_user(self.ann)._stop()
+        self.assertEqual((run.state, run.stop_requested), ("running", True))
+
+    def test_an_ended_one_stays_as_it_is(self):
+        run = self.running()
+        run._finish(RunState.DONE, "Done.")
+        run.with_user(self.ann)._stop()
+        self.assertEqual(run.state, "done")
+
+    def test_only_the_asker_and_managers_who_see_the_channel_may(self):
+        run = self.request()
+        for stranger in (self.bob, self.boss):
+            with self.assertRaises(AccessError):
+                run.with_user(stranger)._stop()
+        self.channel.sudo()._add_members(users=self.boss)
+        run.with_user(self.boss)._stop()
+        self.assertEqual(run.state, "cancelled")
+
+
+class TestTakeover(RunCase):
+    def lose_host(self, run):
+        """As if the worker that had fetched the run's job were gone."""
+        self.env.cr.execute(
+            "UPDATE procrastinate_jobs SET status = 'doing' WHERE args->>'run_id' = %s", [str(run.id)]
+        )
+
+    def test_a_lost_run_goes_on_with_its_next_attempt(self):
+        run = self.running()
+        self.lose_host(run)
+        self.env["ai.run"]._take_over_lost()
+        self.assertEqual((run.state, run.attempt), ("queued", 2))
+        self.assertEqual([(job[0], job[-1]) for job in self.jobs(run)], [("failed", 1), ("todo", 2)])
+
+    def test_a_host_that_died_before_it_began_loses_nothing(self):
+        run = self.request().sudo()
+        self.lose_host(run)
+        self.env["ai.run"]._take_over_lost()
+        self.assertEqual((run.state, run.attempt), ("queued", 2))
+        self.assertEqual([(job[0], job[-1]) for job in self.jobs(run)], [("failed", 1), ("todo", 2)])
+
+    def test_an_ended_run_is_not_taken_over(self):
+        run = self.running()
+        self.lose_host(run)
+        run._finish(RunState.DONE, "Done.")
+        self.env["ai.run"]._take_over_lost()
+        self.assertEqual([job[0] for job in self.jobs(run)], ["failed"])
+
+    def test_the_job_of_a_living_host_is_left_alone(self):
+        run = self.running()
+        self.lose_host(run)
+        self.env.cr.execute(
+            "UPDATE procrastinate_jobs SET worker_id = (SELECT worker_id FROM procrastinate_register_worker_v1())"
+            " WHERE args->>'run_id' = %s",
+            [str(run.id)],
+        )
+        self.env["ai.run"]._take_over_lost()
+        self.assertEqual(run.attempt, 1)
+
+
+class TestRecords(RunCase):
+    def told(self):
+        """A finished run of two rounds, and its frames as a host would have written them."""
+        run = self.running()
+        call = ToolCall("call1", "look_up", {"what": "it"}, '{"what": "it"}')
+        turns = [Turn(AssistantMessage("Let me see.", (call,)), "tool_calls"), Turn(AssistantMessage("Here it is."))]
+        run.write({"transcript": [encode_turn(turn) for turn in turns], "rounds": 2})
+        record = self.call(run, "invoking")
+        record._end(ToolResult("call1", "it", ToolCallState.DONE, 12))
+        run._finish(RunState.DONE, "Let me see.\n\nHere it is.")
+        return run
+
+    def test_turns_and_results_come_back_as_they_were(self):
+        turns, results = self.told()._stored_turns()
+        self.assertEqual(turns[0].message.tool_calls[0].arguments, {"what": "it"})
+        self.assertEqual([turn.message.text for turn in turns], ["Let me see.", "Here it is."])
+        self.assertEqual(results["call1"], ToolResult("call1", "it", ToolCallState.DONE, 12))
+
+    def test_a_purged_journal_is_told_from_the_records(self):
+        run = self.told()
+        frames = [payload for _seq, payload in run._journal_from_records()]
+        self.assertEqual(
+            [frame["type"] for frame in frames],
+            ["run", "chunk", "tool_call", "step", "tool_result", "chunk", "step", "done"],
+        )
+        said = "".join(frame["content"] for frame in frames if frame["type"] == "chunk")
+        self.assertEqual(said, run.text)
+
+    def test_old_journals_are_purged_and_new_ones_kept(self):
+        old, new = self.told(), self.told()
+        self.env.flush_all()
+        self.env.cr.execute("UPDATE ai_run SET finished_at = now() - interval '8 days' WHERE id = %s", [old.id])
+        self.env["ai.run.event"]._gc_events()
+        self.assertFalse(self.frames(old))
+        self.assertTrue(self.frames(new))
+
+    def test_a_stream_is_over_after_its_last_frame_also_when_the_journal_is_gone(self):
+        run = self.told()
+        last = len(self.frames(run))
+        self.assertFalse(run._is_stream_over(last - 1))
+        self.assertTrue(run._is_stream_over(last))
+        self.env["ai.run.event"].search([("run_id", "=", run.id)]).unlink()
+        self.assertTrue(run._is_stream_over(8))
+
+    def test_a_run_ends_only_once(self):
+        run = self.told()
+        with self.assertRaises(UniqueViolation), self.env.cr.savepoint(), self.assertLogs("odoo.sql_db"):
+            run._append_last_events()
+
+    def test_what_postgresql_cannot_store_is_replaced_visibly(self):
+        run = self.running()
+        run._finish(RunState.DONE, "NUL \0 and half \ud83d of a character")
+        self.assertEqual(run.text, "NUL \ufffd and half \ufffd of a character")
+
+    def test_events_are_numbered_behind_those_that_are_stored(self):
+        run = self.running()
+        events = self.env["ai.run.event"]
+        events._append(run, [Chunk("a"), Chunk("b")])
+        events._append(run, [Chunk("c")])
+        self.assertEqual(events.search([("run_id", "=", run.id)]).mapped("seq"), [1, 2, 3])
