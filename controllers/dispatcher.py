@@ -133,7 +133,7 @@ def _describe_http(exc: HTTPException) -> Problem:
             methods = ", ".join(exc.valid_methods or ())
             return Problem(405, "method_not_allowed", f"Use {methods} here.", {"Allow": methods})
         case RequestEntityTooLarge():
-            return Problem(413, "too_large", f"The body is larger than {MAX_BODY_BYTES} bytes.")
+            return Problem(413, "too_large", f"The body must be smaller than {MAX_BODY_BYTES} bytes.")
         case HTTPException(code=403):
             return Problem(403, "access_denied", exc.description)
         case HTTPException(code=code) if code and 400 <= code < 500:
@@ -147,6 +147,8 @@ def _describe_http(exc: HTTPException) -> Problem:
 def _json_object(httprequest) -> dict:
     """The body: one JSON object, `{}` where there is none."""
     data = httprequest.get_data()
+    if len(data) >= MAX_BODY_BYTES:  # where no length was announced, werkzeug cuts at the limit and says nothing
+        raise RequestEntityTooLarge()
     if not data.strip():
         return {}
     try:

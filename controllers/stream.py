@@ -16,6 +16,7 @@ from odoo.tools import config, plaintext2html
 
 from ..runtime import settings, tail
 from ..services import sse
+from ..services.states import RUN_ENDS
 from ..services.wire_v1 import storable_text
 from .dispatcher import MAX_BODY_BYTES, ApiError, bad_request
 
@@ -41,10 +42,7 @@ class StreamController(http.Controller):
         text, attachment_ids = _message_of(body)
         key = _idempotency_key()
         channel = _find_channel(channel_id)
-        if not channel.ai_assistant_id:
-            raise ApiError(HTTPStatus.CONFLICT, "no_assistant", "This channel has no assistant of its own.")
-        attachments = _find_attachments(channel, attachment_ids)
-        run = channel._ai_post(plaintext2html(text), attachment_ids=attachments.ids, idempotency_key=key)
+        run = request.env["ai.run"]._find_request(channel, key) or _post(channel, text, attachment_ids, key)
         return _stream(run.id, after_seq=0)
 
     @http.route(STREAM_URL, type="ai", auth="ai", methods=["GET"], save_session=False)
@@ -52,7 +50,7 @@ class StreamController(http.Controller):
         run_id, after_seq = _resume_point()
         channel = _find_channel(channel_id)
         run = _find_run(channel, run_id)
-        if after_seq and run._is_stream_over(after_seq):
+        if after_seq and _is_complete_at(run, after_seq):
             return Response(status=HTTPStatus.NO_CONTENT)
         return _stream(run.id, after_seq)
 
@@ -110,6 +108,13 @@ def _find_channel(channel_id: int):
     return channel
 
 
+def _post(channel, text: str, attachment_ids: list[int], key: str | None):
+    if not channel.ai_assistant_id:
+        raise ApiError(HTTPStatus.CONFLICT, "no_assistant", "This channel has no assistant of its own.")
+    attachments = _find_attachments(channel, attachment_ids)
+    return channel._ai_post(plaintext2html(text), attachment_ids=attachments.ids, idempotency_key=key)
+
+
 def _find_attachments(channel, attachment_ids: list[int]):
     """The files to send, now the channel's: only what the caller has uploaded and not used elsewhere."""
     # sudo: ir.attachment - whose they are, and that nothing else owns them, is checked right here
@@ -134,6 +139,16 @@ def _find_run(channel, run_id: int | None):
         message = "Nothing was asked in this channel yet." if run_id is None else f"This channel has no run {run_id}."
         raise ApiError(HTTPStatus.NOT_FOUND, "run_not_found", message)
     return run
+
+
+def _is_complete_at(run, seq: int) -> bool:
+    """Whether nothing comes after that frame any more."""
+    [(last_seq,)] = run.env["ai.run.event"]._read_group([("run_id", "=", run.id)], aggregates=["seq:max"])
+    if run.state in RUN_ENDS:
+        return seq >= (last_seq or len(run._journal_from_records()))
+    if seq > (last_seq or 0):
+        raise bad_request(f"'Last-Event-ID' names frame {seq}, which run {run.id} has not sent yet.")
+    return False
 
 
 def _stream(run_id: int, after_seq: int) -> Response:
