@@ -43,6 +43,13 @@ export class AiToolCall extends Record {
         return JSON.stringify(this.arguments ?? {}, null, 2);
     }
 
+    /** The arguments on one line, to tell calls of the same tool apart. */
+    get argumentsPreview() {
+        return Object.entries(this.arguments ?? {})
+            .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
+            .join(", ");
+    }
+
     get hasArguments() {
         return Object.keys(this.arguments ?? {}).length > 0;
     }
