@@ -19,9 +19,10 @@
         "views/ai_assistant_views.xml",
         "views/ai_tool_call_views.xml",
         "views/ai_run_views.xml",
+        "views/discuss_channel_views.xml",
         "views/ai_discuss_menus.xml",
     ],
-    "demo": [],
+    "demo": ["demo/ai_discuss_demo.xml"],
     "assets": {
         "web.assets_backend": [
             "ai_discuss/static/src/**/*",

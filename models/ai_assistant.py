@@ -211,7 +211,7 @@ class AiAssistant(models.Model):
         self._check_usable(user)
         # sudo: ai.assistant, discuss.channel - `user` may use the assistant; attached servers are shared by their owners
         tools_ = self.sudo().get_enabled_mcp_tools()
-        for server in channel.sudo().user_mcp_server_ids:
+        for server in channel._ai_attached_servers():
             if server.state == "connected" and server._is_callable() and channel._ai_is_attachable(server):
                 tools_ |= server.tool_ids._usable()
         return tools_

@@ -6,6 +6,9 @@ administrators. The code that has to send a secret reads the column with sudo. N
 """
 
 from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+from .common import is_header_text
 
 
 def write_only(field_class: type[fields.Field], string: str, **kwargs) -> fields.Field:
@@ -65,5 +68,8 @@ class AiSecretMixin(models.AbstractModel):
 
     @api.model
     def _normalise_secret(self, field, value):
-        """The text to store; raises ValidationError where it makes no sense, without quoting it."""
-        return (value or "").strip() or False
+        """The text to store; raises ValidationError where no header could carry it, without quoting it."""
+        value = (value or "").strip()
+        if not is_header_text(value):
+            raise ValidationError(self.env._("The secret contains characters that cannot be sent."))
+        return value or False

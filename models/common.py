@@ -32,6 +32,11 @@ def is_http_url(url):
     return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
+def is_header_text(text):
+    """Whether an HTTP header can carry `text` as it is."""
+    return text.isascii() and text.isprintable()
+
+
 def notification(message, kind="success", title=None):
     """The action that shows `message` to the person and then reloads the view; a danger stays until it is closed."""
     return {

@@ -5,6 +5,7 @@ Posting only creates the run, in the poster's transaction; the engine answers la
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.fields import Command
 from odoo.tools import html2plaintext
 
 NAME_LENGTH = 40  # characters of the first message that name a new conversation
@@ -46,7 +47,9 @@ class DiscussChannel(models.Model):
         return channels
 
     def write(self, vals):
-        attached = {channel: channel.sudo().user_mcp_server_ids for channel in self if "user_mcp_server_ids" in vals}
+        attached = {channel: channel._ai_attached_servers() for channel in self if "user_mcp_server_ids" in vals}
+        if attached:  # what a sudo has put into the cache is not this person's to replace
+            self.invalidate_recordset(["user_mcp_server_ids"])
         result = super().write(vals)
         for channel, servers in attached.items():
             channel._ai_check_attached(servers)
@@ -166,10 +169,10 @@ class DiscussChannel(models.Model):
             return
         if self.ai_assistant_id.partner_id == partner:
             self.ai_assistant_id = False
-        servers = self.user_mcp_server_ids.filtered(lambda server: server.user_id.partner_id == partner)
+        servers = self._ai_attached_servers().filtered(lambda server: server.user_id.partner_id == partner)
         if servers:
-            # sudo with the superuser: detaching is the owner's, and leaving is how this owner does it
-            self.with_user(SUPERUSER_ID).user_mcp_server_ids -= servers
+            # as the superuser: detaching is the owner's, and leaving is how this owner does it
+            self.with_user(SUPERUSER_ID).user_mcp_server_ids = [Command.unlink(server.id) for server in servers]
 
     def _get_allowed_message_partner_ids(self, partner_ids):
         """Assistants that the user may use can be mentioned where they are no members yet, others nowhere."""
@@ -213,12 +216,18 @@ class DiscussChannel(models.Model):
     def _ai_check_attached(self, before):
         """Only owners attach and detach their servers, and only where they are members."""
         self.ensure_one()
-        # sudo: discuss.channel - servers of other people are invisible to this one, and must stay as they are
-        after = self.sudo().user_mcp_server_ids
-        if self.env.uid != SUPERUSER_ID and any(server.user_id != self.env.user for server in (after ^ before)):
+        after = self._ai_attached_servers()
+        moved = (after - before) | (before - after)
+        if self.env.uid != SUPERUSER_ID and any(server.user_id != self.env.user for server in moved):
             raise AccessError(self.env._("Only the owner of a personal server attaches or detaches it."))
         if not all(self._ai_is_attachable(server) for server in after - before):
             raise ValidationError(self.env._("Only personal servers of members can be attached to a conversation."))
+
+    def _ai_attached_servers(self):
+        """The attached servers of everybody, with sudo. Searched, because the field's cache has what its reader may see."""
+        # sudo: mcp.server - servers of other people are invisible to this one
+        servers = self.env["mcp.server"].sudo().with_context(active_test=False)
+        return servers.search([("channel_ids", "in", self.ids)])
 
     def _ai_is_attachable(self, server):
         return server.scope == "user" and server.user_id.partner_id in self.sudo().channel_member_ids.partner_id

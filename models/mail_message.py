@@ -4,6 +4,8 @@ from odoo import fields, models
 from odoo.addons.mail.tools.discuss import Store
 from odoo.tools import html2plaintext
 
+from ..services.history import StoredMessage
+
 
 class MailMessage(models.Model):
     _inherit = "mail.message"
@@ -19,8 +21,6 @@ class MailMessage(models.Model):
 
     def _ai_stored(self, assistant):
         """This message as `assistant` remembers it: what others said as text, its own replies with their tool calls."""
-        from ..services.history import StoredMessage
-
         self.ensure_one()
         is_assistant = self.author_id == assistant.partner_id
         # sudo: ai.run - whoever reads the reply may know how it came about

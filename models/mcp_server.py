@@ -15,7 +15,7 @@ from odoo.tools import config, str2bool
 from ..services.mcp_port import McpUnreachable
 from ..services.specs import ServerSpec
 from .ai_secret_mixin import hidden_column, write_only
-from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, is_http_url, notification, storable
+from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, is_header_text, is_http_url, notification, storable
 
 IDENTITY_FIELDS = frozenset({"transport", "url", "command", "args"})  # what says which server it really is
 
@@ -96,6 +96,10 @@ class McpServer(models.Model):
     assistant_ids = fields.Many2many(
         "ai.assistant", "ai_assistant_mcp_server_rel", "server_id", "assistant_id", "Assistants"
     )
+    channel_ids = fields.Many2many(
+        "discuss.channel", "discuss_channel_mcp_server_rel", "server_id", "channel_id", "Conversations", readonly=True,
+        copy=False, help="Where the owner attached this personal server.",
+    )
     stdio_allowed = fields.Boolean(compute="_compute_stdio_allowed")
 
     _timeout_positive = models.Constraint("CHECK (timeout > 0)", "The timeout must be more than zero seconds.")
@@ -158,6 +162,8 @@ class McpServer(models.Model):
         moved = self.filtered(lambda server: server._differs(IDENTITY_FIELDS, vals))
         readdressed = moved.filtered(lambda server: server._differs({"url"}, vals))
         result = super().write(vals)
+        if not {"scope", "user_id"}.isdisjoint(vals):
+            self.check_access("write")  # nobody gives a server away, or shares it who may not
         readdressed._forget_secrets(except_fields=[field for field in self._secret_fields if vals.get(field)])
         moved._forget_approvals()
         return result
@@ -253,7 +259,7 @@ class McpServer(models.Model):
         # sudo: mcp.tool - people decide about tools, only their server defines them; write access was checked before
         tools = self.sudo().with_context(active_test=False).tool_ids
         by_name = {tool.name: tool for tool in tools}
-        offered = {tool.name: self._tool_values(tool) for tool in reversed(found)}  # the first of a name wins
+        offered = {storable(tool.name): self._tool_values(tool) for tool in reversed(found)}  # the first of a name wins
         for name, values in offered.items():
             if known := by_name.get(name):
                 known._redefine(values)
@@ -338,12 +344,10 @@ class McpServer(models.Model):
 
     @api.model
     def _normalise_secret(self, field, value):
-        value = super()._normalise_secret(field, value)
-        if field == "headers" and value:
-            return self._checked_headers(value)
-        if value and not value.isprintable():
-            raise ValidationError(self.env._("The token contains characters that a header cannot carry."))
-        return value
+        if field != "headers":
+            return super()._normalise_secret(field, value)
+        text = json.dumps(value) if isinstance(value, dict) else (value or "").strip()
+        return self._checked_headers(text) if text else False
 
     @api.model
     def _checked_headers(self, text):
@@ -352,7 +356,7 @@ class McpServer(models.Model):
         except ValueError:
             headers = None
         if not isinstance(headers, dict) or not all(
-            name and isinstance(value, str) and (name + value).isprintable() for name, value in headers.items()
+            name and isinstance(value, str) and is_header_text(name + value) for name, value in headers.items()
         ):
             raise ValidationError(self.env._('The headers must be a JSON object of texts, such as {"X-Api-Key": "…"}.'))
         return json.dumps(headers)

@@ -1,0 +1,107 @@
+"""What cannot be stored, and who may not store it."""
+
+from contextlib import contextmanager
+
+from psycopg2 import IntegrityError
+
+from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.tools import config, mute_logger
+
+from .common import AiCase
+
+
+class TestConstraints(AiCase):
+    @contextmanager
+    def commands_switched(self, value):
+        before = config.options.get("ai_discuss_stdio")
+        config["ai_discuss_stdio"] = value
+        try:
+            yield
+        finally:
+            config["ai_discuss_stdio"] = before
+
+    def test_names_and_addresses_have_to_make_sense(self):
+        attempts = [
+            ("ai.provider", {"name": " ", "base_url": "http://a.example"}),
+            ("ai.provider", {"name": "P", "base_url": "ftp://a.example"}),
+            ("ai.provider", {"name": "P", "base_url": "http://user:password@a.example"}),
+            ("ai.provider", {"name": "P", "base_url": "http://a.example:port"}),
+            ("ai.assistant", {"name": " "}),
+            ("ai.assistant", {"name": "A", "temperature": 3}),
+            ("mcp.server", {"name": " ", "url": "http://a.example"}),
+            ("mcp.server", {"name": "S"}),
+            ("mcp.server", {"name": "S", "url": "a.example/mcp"}),
+            ("mcp.server", {"name": "S", "url": "file:///etc/passwd"}),
+        ]
+        for model, values in attempts:
+            with self.subTest(model=model, **values), self.assertRaises(ValidationError):
+                self.env[model].create(values)
+
+    @mute_logger("odoo.sql_db")
+    def test_limits_have_to_make_sense(self):
+        attempts = [
+            (self.provider, {"timeout": 0}),
+            (self.shared_server(), {"timeout": -1}),
+            (self.assistant, {"max_rounds": 0}),
+            (self.assistant, {"max_rounds": 51}),
+        ]
+        for record, values in attempts:
+            with self.subTest(**values), self.assertRaises(IntegrityError), self.env.cr.savepoint():
+                record.write(values)
+                record.flush_recordset()
+
+    def test_an_assistant_cannot_be_given_a_personal_server(self):
+        server = self.personal_server(self.mia)
+        with self.assertRaises(ValidationError):
+            self.assistant.mcp_server_ids = server
+
+    def test_a_given_temperature_is_used_and_none_is_not(self):
+        self.assertFalse(self.assistant.set_temperature)
+        self.assistant.temperature = 0
+        self.assertTrue(self.assistant.set_temperature)
+
+    def test_commands_are_off_unless_switched_on(self):
+        with self.commands_switched(False), self.assertRaises(ValidationError):
+            self.shared_server(transport="stdio", command="cat")
+
+    def test_commands_are_set_up_by_system_administrators_only(self):
+        with self.commands_switched("True"):
+            server = self.shared_server(transport="stdio", command="cat")
+            for user in (self.mia, self.ann):
+                with self.subTest(user=user.login), self.assertRaises(AccessError):
+                    self.personal_server(user, transport="stdio", command="cat")
+            with self.assertRaises(AccessError):
+                server.with_user(self.mia).command = "rm"
+            self.personal_server(self.admin, transport="stdio", command="cat")
+
+    def test_a_command_that_was_set_up_does_not_start_once_they_are_off(self):
+        with self.commands_switched("True"):
+            server = self.shared_server(transport="stdio", command="uvx", args="a --zone 'Europe/Vienna x'")
+            self.assertEqual(server._spec(self.ann).args, ("a", "--zone", "Europe/Vienna x"))
+            server.args = '["a b", "c"]'
+            self.assertEqual(server._spec(self.ann).args, ("a b", "c"))
+        with self.commands_switched(False), self.assertRaises(AccessError):
+            server._spec(self.ann)
+
+    def test_arguments_have_to_be_readable(self):
+        with self.commands_switched("True"):
+            for args in ("'open", '["a", 1]', "[oops"):
+                with self.subTest(args=args), self.assertRaises(ValidationError):
+                    self.shared_server(transport="stdio", command="cat", args=args)
+
+    def test_addresses_of_people_are_guarded_unless_they_administer_the_system(self):
+        self.assertTrue(self.personal_server(self.ann)._spec(self.ann).guarded)
+        self.assertTrue(self.personal_server(self.mia)._spec(self.ann).guarded)
+        self.assertFalse(self.personal_server(self.admin)._spec(self.ann).guarded)
+        self.assertFalse(self.shared_server()._spec(self.ann).guarded)
+
+    def test_the_partner_of_an_assistant_follows_it_and_stays(self):
+        partner = self.assistant.partner_id
+        self.assertEqual((partner.name, partner.email, partner.active), ("Zed Helper", False, True))
+        self.assistant.with_user(self.mia).write({"name": "Zoe", "active": False})
+        self.assertEqual((partner.name, partner.active), ("Zoe", False))
+        with self.assertRaises(UserError):
+            partner.unlink()
+        self.assistant.unlink()
+        self.assertTrue(partner.exists())
+        self.assertFalse(partner.active)
