@@ -11,9 +11,14 @@ _EVENT_ID = re.compile(r"([0-9]{1,10})-([0-9]{1,10})", re.ASCII)
 
 
 def frame(run_id: int, seq: int, payload: Mapping[str, Any]) -> bytes:
-    """One frame. Its JSON is ASCII: no line break of Unicode ends the line early, no read can split a character."""
+    """A frame that a client can resume after."""
+    return f"id: {run_id}-{seq}\n".encode("ascii") + frame_without_id(payload)
+
+
+def frame_without_id(payload: Mapping[str, Any]) -> bytes:
+    """A frame. Its JSON is ASCII: no line break of Unicode ends the line early, no read can split a character."""
     data = json.dumps(payload, ensure_ascii=True, separators=(",", ":"))
-    return f"id: {run_id}-{seq}\ndata: {data}\n\n".encode("ascii")
+    return f"data: {data}\n\n".encode("ascii")
 
 
 def parse_last_event_id(text: str) -> tuple[int, int]:
