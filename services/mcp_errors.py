@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import httpx2
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, UNSUPPORTED_PROTOCOL_VERSION
+from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, UNSUPPORTED_PROTOCOL_VERSION
 
 from .mcp_wire import AnswerEncoded, AnswerTooLarge, Exchange
 from .specs import ServerSpec
 from .url_guard import UrlRefused
 
 QUOTE_MAX_CHARS = 200  # of what a server says about itself
+SECRET_MIN_CHARS = 6  # shorter header values ("2", "true") keep no secret, and are in every text
 _ANSWER_TYPES = frozenset({"application/json", "text/event-stream", ""})
 
 
@@ -108,15 +109,16 @@ def _explain_protocol(error: BaseException, server: ServerSpec) -> str:
         if isinstance(cause, RuntimeError) and "protocol version" in str(cause):
             return "The server only speaks versions of the protocol that are not known here."
     for cause in _causes(error):
-        if isinstance(cause, MCPError):
-            return f"The server did not accept the connection: {quote(cause.message, server)}"
+        if isinstance(cause, MCPError) and cause.code != PARSE_ERROR:  # whose message is the parser's, not the server's
+            return f"The server did not accept the connection: {quote(cause.message, server).rstrip('.')}."
     return "What answers at this URL does not answer as an MCP server."
 
 
 def quote(text: str, server: ServerSpec) -> str:
     """What a server said, short, on one line, and without the secrets that were sent to it."""
     for _, secret in server.headers:
-        for part in {secret, secret.rpartition(" ")[2]}:
-            text = text.replace(part, "…") if part else text
+        for part in (secret, secret.rpartition(" ")[2]):  # the whole first: what remains of it is the token
+            if len(part) >= SECRET_MIN_CHARS:
+                text = text.replace(part, "…")
     line = " ".join(text.split())
     return line if len(line) <= QUOTE_MAX_CHARS else line[:QUOTE_MAX_CHARS] + "…"

@@ -21,7 +21,7 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, Implementation
+from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, Implementation
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -40,10 +40,12 @@ CONNECT_SECONDS = 5.0  # a person waits for it: the first answer of a run comes 
 START_SECONDS = 15.0  # the same for a command, which may have to start an interpreter or even fetch its package first
 IDLE_SECONDS = 300.0  # a conversation has pauses; a child process and a socket for longer than that are waste
 CLOSE_SECONDS = 10.0  # the SDK gives a child 2 s to leave, 2 s after SIGTERM and 2 s after SIGKILL
-BACKOFF_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)  # after each failure in a row; a dead server costs a run nothing meanwhile
+BACKOFF_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)  # after each failure in a row; meanwhile a dead server costs nothing
 PROGRESS_EXTENDS_UP_TO = 10  # times the server's timeout: a tool that reports progress lives, one that only ticks ends
 LISTING_MAX_PAGES = 100  # a server that paginates for ever is broken
 
+UNREADABLE = "The server's answer could not be understood. The call may have been executed."
+STOPPING = "This process is about to stop."
 _CLIENT = Implementation(name="ai_discuss", title="AI Assistants for Discuss", version="1.0")
 
 
@@ -107,17 +109,23 @@ class McpPool:
             return _failed(f"The tool was not called. {error.message}")
         except _SessionLost as lost:
             if lost.executed:
-                return _failed(f"The tool ran, but its answer is larger than {ANSWER_MAX_BYTES >> 20} MB and was dropped.")
+                return _failed(
+                    f"The tool ran, but its answer is larger than {ANSWER_MAX_BYTES >> 20} MB and was dropped."
+                )
             return _failed(
                 "The connection to the tool's server broke during the call. "
                 "The call may or may not have been executed: find out before you repeat it."
             )
         except MCPError as error:
+            if error.code == PARSE_ERROR:
+                return _failed(UNREADABLE)
             return _failed(f"The server rejected the call: {quote(error.message, server)}")
         except RuntimeError as error:  # the SDK's word for an answer that is not what the tool declared
-            return _failed(f"The tool ran, but its output is invalid; don't call it again for that: {quote(str(error), server)}")
+            return _failed(
+                f"The tool ran, but its output is invalid; calling it again will not help: {quote(str(error), server)}"
+            )
         except ValidationError:
-            return _failed("The server's answer could not be understood. The call may have been executed.")
+            return _failed(UNREADABLE)
 
     async def aclose(self) -> None:
         """Close every session, and leave no task, socket or child process behind."""
@@ -151,7 +159,7 @@ class McpPool:
 
     async def _session(self, server: ServerSpec) -> "_Session":
         if self._closed:
-            raise McpUnreachable("This process is about to stop.")
+            raise McpUnreachable(STOPPING)
         session = self._current.get(server)
         if session is None or not session.usable:
             failure = self._failures.get(server)
@@ -229,6 +237,7 @@ class _Session:
         self._client: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._client.add_done_callback(lambda client: client.cancelled() or client.exception())  # nobody may be waiting
         self._task = asyncio.create_task(self._own(), name=f"mcp session with server {server.id}")
+        self._task.add_done_callback(self._finish)
 
     @property
     def usable(self) -> bool:
@@ -311,36 +320,35 @@ class _Session:
             return False
         return seen.status == 404 or (seen.status == 400 and "session" in error.message.lower())
 
-    async def _own(self) -> None:
-        failure: McpUnreachable | None = None
+    async def _own(self) -> McpUnreachable | None:
+        """Enter the session, keep it until its end, leave it; the result is why it could not be entered."""
         seen = Exchange()
         exchange.set(seen)
+        patience = START_SECONDS if self.server.transport == "stdio" else self._connect_seconds
         try:
             async with AsyncExitStack() as stack:
-                async with asyncio.timeout(START_SECONDS if self.server.transport == "stdio" else self._connect_seconds):
+                async with asyncio.timeout(patience):
                     client = await self._connect(stack)
                 self._client.set_result(client)
                 self._begin_use()
                 self._end_use()  # idle from now on
                 await self._end.wait()
-        except asyncio.CancelledError:
-            failure = McpUnreachable("This process is about to stop.")
-        except Exception as error:  # noqa: BLE001 - whatever a transport raises, a session ends in one way
-            if self._client.done():
-                _logger.info("A session with MCP server %s broke: %r", self.server.id, error)
-            else:
-                failure = McpUnreachable(explain(error, seen, self.server))
-        finally:
-            self._finish(failure)
+        except Exception as error:  # noqa: BLE001 - whatever a transport raises, the session ends in one way
+            if not self._client.done():
+                return McpUnreachable(explain(error, seen, self.server))
+            _logger.info("A session with MCP server %s broke: %r", self.server.id, error)
+        return None
 
-    def _finish(self, failure: McpUnreachable | None) -> None:
+    def _finish(self, task: asyncio.Task) -> None:
+        """Not a part of the task itself: one that is cancelled early enough never runs at all."""
         self._end.set()
         if self._idle_timer:
             self._idle_timer.cancel()
+        failure = McpUnreachable(STOPPING) if task.cancelled() else task.result()
         began = self._client.done()
         self._on_end(self, None if began else failure)
         if not began:
-            self._client.set_exception(failure or McpUnreachable("This process is about to stop."))
+            self._client.set_exception(failure)
 
     async def _connect(self, stack: AsyncExitStack) -> Client:
         transport = watched(await self._transport(stack), self._end.set)

@@ -33,8 +33,8 @@ def to_output(result: CallToolResult) -> ToolOutput:
         if not texts:  # servers are asked to send the data as text, too; not all do
             texts.append(data)
         parts.append(ToolPart("structured", "application/json", data))
-    text = "\n".join(texts) or ("The tool failed without a message." if result.is_error else "The tool returned nothing.")
-    return ToolOutput(text, is_error=bool(result.is_error), parts=tuple(parts))
+    nothing = "The tool failed without a message." if result.is_error else "The tool returned nothing."
+    return ToolOutput("\n".join(texts) or nothing, is_error=bool(result.is_error), parts=tuple(parts))
 
 
 def _read(block: Any) -> tuple[str, ToolPart | None]:

@@ -110,7 +110,8 @@ class _Fitting:
         if "$ref" in schema:
             return self._fit_reference(schema, open_refs, depth)
         fitted = {
-            key: self._fit_keyword(key, value, open_refs, depth) for key, value in schema.items() if key not in _DROPPED
+            key: self._fit_keyword(key, value, open_refs, depth)
+            for key, value in schema.items() if key not in _DROPPED and _says_something(key, value)
         }
         _fit_type(fitted)
         _fit_bounds(fitted)
@@ -120,11 +121,11 @@ class _Fitting:
         return fitted
 
     def _fit_keyword(self, key: str, value: Any, open_refs: tuple[str, ...], depth: int) -> Any:
-        if key in _MAPS_OF_SCHEMAS and isinstance(value, Mapping):
+        if key in _MAPS_OF_SCHEMAS:
             return {
                 name: self.fit(child, open_refs, depth + 1) for name, child in value.items() if child is not False
             }
-        if key in _LISTS_OF_SCHEMAS and isinstance(value, list):
+        if key in _LISTS_OF_SCHEMAS:
             return [self.fit(child, open_refs, depth + 1) for child in value]
         if key == "items" and isinstance(value, list):  # a tuple, as drafts before 2020-12 wrote it
             return {"anyOf": [self.fit(child, open_refs, depth + 1) for child in value]} if value else {}
@@ -153,6 +154,15 @@ class _Fitting:
             else:
                 raise UnusableSchema(f"it refers to {reference[:80]!r}, which is not in the schema")
         return node
+
+
+def _says_something(key: str, value: Any) -> bool:
+    """False for a keyword whose value is of a kind that it cannot have: `"properties": null`, say."""
+    if key in _MAPS_OF_SCHEMAS:
+        return isinstance(value, Mapping)
+    if key in _LISTS_OF_SCHEMAS:
+        return isinstance(value, list) and bool(value)
+    return not (value is None and (key in _SCHEMAS or key == "items"))
 
 
 def _fit_type(schema: dict[str, Any]) -> None:

@@ -17,10 +17,14 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
@@ -352,6 +356,77 @@ class JsonServer(_Listener):
             await _answer(send, status, extra, content)
 
         return app
+
+
+def scripted(
+    *,
+    pages: list[list[dict[str, Any]]] | None = None,
+    cursors: list[str | None] | None = None,
+    call: Callable[[dict[str, Any]], dict[str, Any]] = lambda params: {"content": []},
+) -> Callable[[str, dict[str, str], dict[str, Any]], tuple[int, dict[str, str], bytes | dict[str, Any]]]:
+    """What a `JsonServer` needs to be a small MCP server that lies as its test wants.
+
+    The n-th `tools/list` is answered with the n-th of `pages` and `cursors` (the last ones are repeated); `call` makes
+    the result of a `tools/call` from its parameters.
+    """
+    listings = 0
+
+    def result_of(method: str, params: dict[str, Any]) -> dict[str, Any] | None:
+        nonlocal listings
+        if method == "initialize":
+            return {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "scripted", "version": "1"},
+            }
+        if method == "tools/list":
+            at, listings = listings, listings + 1
+            page = (pages or [[]])[min(at, len(pages or [[]]) - 1)]
+            cursor = (cursors or [None])[min(at, len(cursors or [None]) - 1)]
+            return {"tools": page} if cursor is None else {"tools": page, "nextCursor": cursor}
+        return call(params) if method == "tools/call" else None
+
+    def respond(verb: str, headers: dict[str, str], body: dict[str, Any]):
+        if verb != "POST":
+            return 405, {}, b""
+        if "id" not in body:
+            return 202, {}, b""
+        result = result_of(body["method"], body.get("params", {}))
+        if result is None:
+            return 200, {}, {"jsonrpc": "2.0", "id": body["id"], "error": {"code": -32601, "message": "unknown method"}}
+        return 200, {}, {"jsonrpc": "2.0", "id": body["id"], "result": result}
+
+    return respond
+
+
+def open_tasks() -> set[asyncio.Task]:
+    """The loop's tasks without the current one, and without the interpreter's own, which finish iterators that were
+    left in the middle as soon as the garbage collector sees them."""
+    return {
+        task for task in asyncio.all_tasks() - {asyncio.current_task()}
+        if type(task.get_coro()).__name__ != "async_generator_athrow"
+    }
+
+
+def self_signed(folder: Path, host: str) -> tuple[str, str]:
+    """A certificate for `host` and its key, as files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(encoding))
+    files[1].write_bytes(key.private_bytes(
+        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ))
+    return str(files[0]), str(files[1])
 
 
 async def _read_ahead(receive: Callable) -> tuple[bytes, Callable]:
