@@ -40,7 +40,7 @@ class ModelRateLimited(RunError):
 
 
 class ModelRefused(RunError):
-    """The provider answered another 4xx, or an error in a reply that began as a success."""
+    """The provider answered with another error, or with one in a reply that began as a success."""
 
     code = "model_error"
 

@@ -278,7 +278,7 @@ class ModelServer:
                 return self._replies.popleft()
             if self._responder:
                 return self._responder(request)
-        except Exception as problem:  # noqa: BLE001 - the test's own code; its client is told what went wrong
+        except Exception as problem:
             return error(418, f"The test's responder failed: {problem!r}")
         return error(418, "The script of the model server has no reply left.")
 
@@ -363,11 +363,13 @@ class _Connection(asyncio.Protocol):
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
                 case Drop():
-                    return self._close()
+                    self._close()
+                    return
             await asyncio.sleep(0)  # each part leaves by itself; a client that has gone is noticed
         if reply.is_raw:
-            return self._close()
-        self._transport.write(b"0\r\n\r\n")
+            self._close()
+        else:
+            self._transport.write(b"0\r\n\r\n")
 
     def _write(self, data: bytes, reply: Reply) -> None:
         if data:

@@ -152,6 +152,17 @@ def test_q02_without_index_and_id_a_name_said_again_after_whole_arguments_opens_
     ) == [("get_time", {"n": 1}, ""), ("get_time", {"n": 2}, "")]
 
 
+def test_q02_without_index_and_id_a_new_name_opens_a_call_also_after_one_without_arguments():
+    assert calls_of(fragment(name="ping"), fragment(name="pong")) == [("ping", {}, ""), ("pong", {}, "")]
+
+
+def test_q02_an_id_that_comes_after_the_name_is_known_from_then_on():
+    assert calls_of(
+        fragment(name="f"), fragment(None, "a"), fragment(None, "b", "g", '{"n": 2}'),
+        fragment(None, "a", arguments="{}"),
+    ) == [("f", {}, "a"), ("g", {"n": 2}, "b")]
+
+
 @pytest.mark.parametrize("empty", ["", None], ids=["empty", "null"])
 def test_q03_a_continuation_with_an_empty_id_opens_nothing(empty):
     continuation = fragment(0, arguments="1}")
@@ -196,6 +207,13 @@ def test_q07_calls_with_the_same_id_are_both_kept_and_told_apart():
     assert (first.id, first.provider_id, first.arguments) == ("x", "x", {"n": 1})
     assert (second.provider_id, second.arguments) == ("x", {"n": 2})
     assert second.id not in ("", "x")
+
+
+def test_q07_interleaved_calls_with_the_same_id_go_by_their_index():
+    assert calls_of(
+        fragment(0, "x", "f", ""), fragment(1, "x", "f", ""),
+        fragment(0, arguments='{"n": 1}'), fragment(1, arguments='{"n": 2}'),
+    ) == [("f", {"n": 1}, "x"), ("f", {"n": 2}, "x")]
 
 
 def test_q07_calls_with_the_same_id_and_no_index_are_told_apart():
@@ -356,7 +374,9 @@ QUIRKS = {
 def said(turn):
     """A turn without its minted ids."""
     message = turn.message
-    calls = [(call.name, call.arguments, call.raw_arguments, call.provider_id, call.problem) for call in message.tool_calls]
+    calls = [
+        (call.name, call.arguments, call.raw_arguments, call.provider_id, call.problem) for call in message.tool_calls
+    ]
     return message.text, message.reasoning, calls, turn.finish_reason, turn.usage
 
 

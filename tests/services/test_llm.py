@@ -41,7 +41,7 @@ from tests.fakes.model_server import (
     text,
 )
 
-KEY = "sk-test-0123456789"
+KEY = "t0ps3cret-0123456789"  # of a form that no provider uses: it is known, not guessed
 QUESTION = (UserMessage("What time is it?"),)
 SERVER = ServerSpec(1, "Clock", "streamable_http")
 GET_TIME = Tool(
@@ -69,7 +69,7 @@ async def listen(model, messages=QUESTION, tools=()):
     items = []
     try:
         async for item in model.ask(messages, tools):
-            items.append(item)
+            items.append(item)  # noqa: PERF401 - what came before an error counts
     except RunError as problem:
         return items, problem
     return items, None
@@ -384,8 +384,14 @@ def test_a_frame_that_is_no_chunk_ends_the_reply_with_an_error(server, frame):
 
 
 def test_a_web_page_is_no_answer(server):
-    server.script(Reply((b"<html>Welcome</html>",), headers={"Content-Type": "text/html; charset=utf-8"}))
-    problem = failure_of(server)
+    server.script(Reply((b"<html>Welcome", hold()), headers={"Content-Type": "text/html; charset=utf-8"}))
+
+    async def conversation(models):
+        _items, problem = await listen(models.get(spec_of(server)))
+        await asyncio.to_thread(server.wait_for_disconnect)
+        return problem
+
+    problem = with_models(conversation)
     assert isinstance(problem, ModelRefused)
     assert "web page" in problem.message
     assert "base URL" in problem.message
@@ -623,6 +629,12 @@ def test_a_redirect_to_nowhere_is_an_error_too(server):
 
 
 # The list of models
+
+
+def test_a_provider_that_has_no_list_of_models_is_not_asked_about_a_model(server):
+    server.respond_to_others_with(lambda request: error(404, "Not found"))
+    with pytest.raises(ModelRefused, match="nothing at this address"):
+        asyncio.run(list_models(spec_of(server, model="")))
 
 
 def test_the_models_of_a_provider_are_listed_in_order(server):
