@@ -178,7 +178,7 @@ def _explanation(status: int | None, spec: ModelSpec) -> tuple[type[RunError], s
             text = f"did not accept the API key ({status})."
             return ModelRejectedKey, f"{text} Check the API key of the provider, and what it is allowed to do."
         case 404 if not spec.model:
-            return ModelRefused, "has nothing at this address (404). Check the provider's base URL; it often ends with /v1."
+            return ModelRefused, "has nothing here (404). Check the provider's base URL; it often ends with /v1."
         case 404:
             text = f"has no model “{spec.model}”, or has nothing at this address (404)."
             return ModelRefused, f"{text} Check the assistant's model and the provider's base URL."

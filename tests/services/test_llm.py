@@ -633,7 +633,7 @@ def test_a_redirect_to_nowhere_is_an_error_too(server):
 
 def test_a_provider_that_has_no_list_of_models_is_not_asked_about_a_model(server):
     server.respond_to_others_with(lambda request: error(404, "Not found"))
-    with pytest.raises(ModelRefused, match="nothing at this address"):
+    with pytest.raises(ModelRefused, match="nothing here"):
         asyncio.run(list_models(spec_of(server, model="")))
 
 
