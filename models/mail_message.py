@@ -19,6 +19,10 @@ class MailMessage(models.Model):
             Store.Many("tool_call_ids", predicate=lambda message: message.author_id.id in assistants, sudo=True),
         ]
 
+    def _get_store_partner_name_fields(self):
+        """Wherever a reply is shown, the client has to know it for one: its Markdown has a look of its own."""
+        return super()._get_store_partner_name_fields() + ["is_ai_assistant"]
+
     def _ai_stored(self, assistant):
         """This message as `assistant` remembers it: what others said as text, its own replies with their tool calls."""
         self.ensure_one()

@@ -3,11 +3,11 @@ import { Message } from "@mail/core/common/message";
 import { patch } from "@web/core/utils/patch";
 
 patch(Message.prototype, {
+    get isAiReply() {
+        return Boolean(this.message.author_id?.is_ai_assistant);
+    },
     /** @override Assistants write Markdown, whose tables and code have a look of their own. */
     get attClass() {
-        return {
-            ...super.attClass,
-            "o-ai-Reply": this.message.author_id?.is_ai_assistant,
-        };
+        return { ...super.attClass, "o-ai-Reply": this.isAiReply };
     },
 });
