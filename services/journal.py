@@ -107,7 +107,7 @@ class Journal:
         try:
             async with asyncio.timeout(APPEND_DEADLINE_S):
                 refused = set(await self._log.append([row for rows in batch.values() for row in rows]))
-        except Exception as error:  # whatever the log raises, the runs go on
+        except Exception as error:  # noqa: BLE001 - whatever the log raises, the runs go on
             _logger.warning("Events of %s runs could not be stored: %r", len(batch), error)
             return False
         for run, rows in batch.items():

@@ -204,7 +204,7 @@ def test_calls_and_their_results_are_kept_or_dropped_together():
         asks_for("a", "b"), ToolMessage("a", "1"), ToolMessage("b", "2"), AssistantMessage("Done."),
         UserMessage("Thanks"),
     ]
-    for budget in range(0, 500):
+    for budget in range(500):
         kept = trim(messages, budget)
         assert repair(kept) == kept
         assert kept in ([messages[-1]], messages)
