@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from odoo.exceptions import AccessDenied, AccessError, ConcurrencyError, MissingError, UserError
+from odoo.http import Dispatcher, HttpDispatcher, Response, SessionExpiredException
 from psycopg2.errors import OperationalError
 from psycopg2.pool import PoolError
 from werkzeug.exceptions import (
@@ -19,9 +21,6 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
     Unauthorized,
 )
-
-from odoo.exceptions import AccessDenied, AccessError, ConcurrencyError, MissingError, UserError
-from odoo.http import Dispatcher, HttpDispatcher, Response, SessionExpiredException
 
 from ..models.ir_http import CrossSiteRequest
 

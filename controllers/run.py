@@ -42,7 +42,8 @@ def _decide(run_id: int, body: dict, approved: bool) -> dict:
 
 
 def _find_run(run_id: int):
-    run = request.env["ai.run"].search([("id", "=", run_id)])
+    runs = request.env["ai.run"]
+    run = runs.search([("id", "=", run_id)]) if runs.has_access("read") else runs
     if not run:
         raise ApiError(HTTPStatus.NOT_FOUND, "run_not_found", f"There is no run {run_id} for you.")
     return run

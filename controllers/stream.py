@@ -28,7 +28,8 @@ STREAM_HEADERS = {
 }
 MAX_KEY_LENGTH = 255  # characters of an Idempotency-Key
 MAX_RUN_ID_DIGITS = 10  # of PostgreSQL's integer
-SLICE_SHARE = 0.75  # of limit_time_real, after which an HTTP worker is killed with everything that it serves
+MAX_SLICE_SECONDS = 30  # for which a stream may keep an HTTP worker, which serves nobody else meanwhile
+MAX_SLICE_SHARE = 0.75  # of limit_time_real, after which Odoo kills a worker that still serves the same request
 
 _logger = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def _frames(dbname: str, run_id: int, after_seq: int) -> Iterator[bytes]:
 
 
 def _slice_seconds() -> float:
-    """How long one response may last: for ever, except in an HTTP worker, which serves nobody else meanwhile."""
-    if config["workers"] and not odoo.evented:
-        return config["limit_time_real"] * SLICE_SHARE
-    return float("inf")
+    """How long one response may last before the client has to come again: for ever, except in an HTTP worker."""
+    if not config["workers"] or odoo.evented:
+        return float("inf")
+    return min(MAX_SLICE_SECONDS, config["limit_time_real"] * MAX_SLICE_SHARE)

@@ -6,11 +6,10 @@ Not what they may do: that is decided by the records they ask for. How a refusal
 import re
 from urllib.parse import urlsplit
 
-from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Forbidden, Unauthorized
-
 from odoo import models
 from odoo.http import SAFE_HTTP_METHODS, request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Forbidden, Unauthorized
 
 from ..runtime import host
 
@@ -67,9 +66,9 @@ def _bearer_key(httprequest) -> str | None:
 
 def _refuse_cross_site(httprequest):
     if not _is_from_own_page(httprequest):
-        raise CrossSiteRequest()
+        raise CrossSiteRequest
     if httprequest.method not in SAFE_HTTP_METHODS and httprequest.mimetype not in UNFORGEABLE_TYPES:
-        raise CrossSiteRequest()
+        raise CrossSiteRequest
 
 
 def _is_from_own_page(httprequest) -> bool:

@@ -21,6 +21,7 @@ from enum import Enum
 import psycopg2
 from odoo import SUPERUSER_ID, api
 from odoo.modules.registry import Registry
+from odoo.service.server import CommonServer
 from odoo.sql_db import connection_info_for
 from psycopg2.pool import PoolError
 
@@ -52,6 +53,7 @@ SELECT wanted.id, EXISTS (SELECT FROM ai_run_event event WHERE event.run_id = wa
 _logger = logging.getLogger(__name__)
 _readers: dict[tuple[int, str], "_Reader"] = {}
 _lock = threading.Lock()
+_stopping = threading.Event()
 
 
 def follow(db_name: str, run_id: int, after_seq: int = 0, idle: float = 10.0) -> Iterator[Frame | None]:
@@ -63,10 +65,22 @@ def follow(db_name: str, run_id: int, after_seq: int = 0, idle: float = 10.0) ->
     follower = _Follower(run_id, after_seq)
     reader = _reader(db_name)
     reader.add(follower)
+    if _stopping.is_set():
+        follower.end(_End.STOPPING)
     try:
         yield from _frames(db_name, follower, idle)
     finally:
         reader.remove(follower)
+
+
+def release_all() -> None:
+    """End every viewer of this process, without `done`: their clients come again. A thread with a viewer that is
+    still being served would keep the process from ending."""
+    _stopping.set()
+    with _lock:
+        readers = [reader for (pid, _db_name), reader in _readers.items() if pid == os.getpid()]
+    for reader in readers:
+        reader.release()
 
 
 class _End(Enum):
@@ -74,6 +88,7 @@ class _End(Enum):
 
     READ_UP = "it had seen everything before"
     PURGED = "the journal is gone, or the run is"
+    STOPPING = "this process ends, and another one will go on"
 
 
 @dataclass(eq=False)
@@ -104,7 +119,7 @@ def _frames(db_name: str, follower: _Follower, idle: float) -> Iterator[Frame | 
         except queue.Empty:
             yield None
             continue
-        if frames is _End.READ_UP:
+        if frames in (_End.READ_UP, _End.STOPPING):
             return
         if frames is _End.PURGED:
             frames = [frame for frame in _from_records(db_name, follower.run_id) if frame[0] > follower.position]
@@ -169,6 +184,14 @@ class _Reader:
             if not remaining:
                 self._followers.pop(follower.run_id, None)
 
+    def release(self) -> None:
+        for follower in self._everybody():
+            follower.end(_End.STOPPING)
+
+    def _everybody(self) -> list[_Follower]:
+        with self._lock:
+            return [follower for followers in self._followers.values() for follower in followers]
+
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # full: it will wake up anyway
             self._wake_in.send(b"!")
@@ -223,8 +246,7 @@ class _Reader:
 
     def _read(self, cr, due: set[int] | None) -> bool:
         """Give viewers what is new of the runs in `due`, and new viewers what there is; False where nobody is left."""
-        with self._lock:
-            everybody = [follower for followers in self._followers.values() for follower in followers]
+        everybody = self._everybody()
         wanting = [f for f in everybody if not f.is_served and (f.is_new or due is None or f.run_id in due)]
         if wanting:
             # asked before the rows are read: what was over then has written its last row
@@ -255,3 +277,6 @@ class _Reader:
                 follower.give(frames)
             if not follower.is_served and follower.run_id in over:
                 follower.end(over[follower.run_id])
+
+
+CommonServer.on_stop(release_all)

@@ -200,7 +200,7 @@ def test_a_providers_error_ends_the_stream_with_error_and_done(conversation):
 @pytest.mark.parametrize("said", [
     "line one\nline two\r\n\r\nline four",
     "data: {\"type\": \"done\"}\n\nid: 1-1\ndata: x",
-    "\u2028 \u2029 \x85 \x0b \x0c",
+    "a\u2028b\u2029c\x85d\x0be\x0cf",
     "Grüße, 世界 🌍 — «quotes» \"and\" 'more' \\ backslash",
     "</script><img src=x onerror=alert(1)>",
     ": ping",
@@ -215,7 +215,8 @@ def test_q28_every_frame_is_one_json_object_whatever_the_model_says(conversation
 
 def test_q28_what_the_database_cannot_store_is_replaced_visibly(conversation):
     conversation.model.script(text("a\0b"))
-    with conversation.post("c\0d \ud800") as stream:
+    body = b'{"message": "c\\u0000d \\ud800"}'
+    with Stream(conversation.team.alice.api, "POST", conversation.url, content=body) as stream:
         frames = stream.rest()
     check_complete(frames)
     assert text_of(frames) == "a\N{REPLACEMENT CHARACTER}b"
