@@ -100,7 +100,7 @@ class AiProvider(models.Model):
         except RunError as error:
             return self._report_problem(error.message)
         self.model_names = "\n".join(names)
-        return notification(self.env._("Connected. The provider offers %(count)s models.", count=len(names)))
+        return notification(self.env._("Connected. Models on offer: %(count)s.", count=len(names)))
 
     def action_view_assistants(self):
         """The assistants that ask this provider."""

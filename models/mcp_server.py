@@ -179,7 +179,7 @@ class McpServer(models.Model):
         if problem:
             return self._report_problem(problem)
         self.write({"state": "connected", "state_message": False})
-        return notification(self.env._("Connected. The server offers %(count)s tools.", count=len(found)))
+        return notification(self.env._("Connected. Tools on offer: %(count)s.", count=len(found)))
 
     def action_sync_tools(self):
         """Take over the tools that the servers offer now."""
@@ -232,7 +232,7 @@ class McpServer(models.Model):
         if problem:
             return self._report_problem(problem)
         self._take_over(found)
-        return notification(self.env._("%(count)s tools are synchronised.", count=len(found)))
+        return notification(self.env._("Synchronised. Tools on offer: %(count)s.", count=len(found)))
 
     def _probe(self):
         """The server's tools, or else a sentence that says why they cannot be had. Waits with no transaction open."""
