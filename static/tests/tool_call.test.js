@@ -1,0 +1,123 @@
+import {
+    click,
+    contains,
+    defineMailModels,
+    openDiscuss,
+    start,
+    startServer,
+} from "@mail/../tests/mail_test_helpers";
+import { describe, expect, test } from "@odoo/hoot";
+import { Command, getService, serverState } from "@web/../tests/web_test_helpers";
+
+describe.current.tags("desktop");
+defineMailModels();
+
+/** Open a chat in which an assistant has answered, after `calls`. */
+async function openReply(...calls) {
+    const pyEnv = await startServer();
+    const partnerId = pyEnv["res.partner"].create({ name: "Helper" });
+    const channelId = pyEnv["discuss.channel"].create({
+        channel_member_ids: [
+            Command.create({ partner_id: serverState.partnerId }),
+            Command.create({ partner_id: partnerId }),
+        ],
+        channel_type: "chat",
+    });
+    const messageId = pyEnv["mail.message"].create({
+        author_id: partnerId,
+        body: "<blockquote data-o-mail-quote='1'>said</blockquote><p>It is noon.</p>",
+        message_type: "comment",
+        model: "discuss.channel",
+        res_id: channelId,
+    });
+    await start();
+    // The mock server's messages and partners don't know of assistants; the real ones send the same.
+    getService("mail.store").insert({
+        "ai.tool.call": calls.map((call, index) => ({ ...toolCall(index + 1), ...call })),
+        "mail.message": [{ id: messageId, tool_call_ids: calls.map((_, index) => index + 1) }],
+        "res.partner": [{ id: partnerId, is_ai_assistant: true }],
+    });
+    await openDiscuss(channelId);
+    await contains(".o-ai-Reply p:text('It is noon.')");
+    return pyEnv;
+}
+
+/** A finished call, as `ai.tool.call` describes it in the store. */
+function toolCall(id) {
+    return {
+        arguments: { time_zone: "UTC" },
+        call_id: `call-${id}`,
+        display_name: "Current time",
+        duration_ms: 1234,
+        id,
+        is_error: false,
+        response: '{"time":"12:00"}',
+        round: 1,
+        server_name: "Office tools",
+        started_at: "2026-01-01 12:00:00",
+        state: "done",
+        tool_name: "current_time",
+        truncated: false,
+    };
+}
+
+test("a reply's tool calls are folded into one line", async () => {
+    await openReply({}, { display_name: "Calculator" });
+    await contains(".o-ai-ToolCallList:not([open]) summary:text('Used 2 tools')");
+    await contains(".o-ai-ToolCall", { count: 0 });
+});
+
+test("unfolded, each call shows its state, its tool and its server", async () => {
+    await openReply({}, { is_error: true, state: "error" });
+    await contains(".o-ai-ToolCallList-summary:contains('Used Current time')");
+    await contains(".o-ai-ToolCallList-summary:contains('2 calls')");
+    await contains(".o-ai-ToolCallList-summary .text-danger:contains('1 failed')");
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall", { count: 2 });
+    await contains(".o-ai-ToolCall[data-state='done'] .fa-check-circle");
+    await contains(".o-ai-ToolCall[data-state='error'] .fa-times-circle");
+    await contains(".o-ai-ToolCall-title:text('Current time')", { count: 2 });
+    await contains(".o-ai-ToolCall-server:text('Office tools')", { count: 2 });
+    await contains(".o-ai-ToolCall-duration:text('1.2 s')", { count: 2 });
+    await contains(".o-ai-ToolCall-details", { count: 0 });
+});
+
+test("an unfolded call shows its arguments and its result, readable", async () => {
+    await openReply({}, { display_name: "Calculator" });
+    await click(".o-ai-ToolCallList-summary");
+    await click(".o-ai-ToolCall-summary:eq(0)");
+    await contains(".o-ai-ToolCall-details", { count: 1 });
+    expect(".o-ai-ToolCall-arguments").toHaveText('{\n  "time_zone": "UTC"\n}', { raw: true });
+    expect(".o-ai-ToolCall-response").toHaveText('{\n  "time": "12:00"\n}', { raw: true });
+});
+
+test("a single call is unfolded with its list", async () => {
+    await openReply({ response: "plain <b>text</b>" });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall-response:text('plain <b>text</b>')");
+});
+
+test("a call changes with the server's", async () => {
+    const pyEnv = await openReply({ state: "invoking", response: false });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall .fa-spin");
+    const [partner] = pyEnv["res.partner"].read(serverState.partnerId);
+    pyEnv["bus.bus"]._sendone(partner, "assistant.toolCall.updated", {
+        id: 1,
+        response: "12 o'clock",
+        state: "done",
+    });
+    await contains(".o-ai-ToolCall .fa-check-circle");
+    await contains(".o-ai-ToolCall-response:text(12 o'clock)");
+});
+
+test("a reply without tool calls has no list of them", async () => {
+    await openReply();
+    await contains(".o-ai-ToolCallList", { count: 0 });
+});
+
+test("what an assistant quotes is not folded away as an e-mail's history", async () => {
+    await openReply();
+    expect(".o-ai-Reply blockquote").toBeVisible();
+    expect(".o-mail-ellipsis").toHaveCount(0);
+});
