@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from . import history
 from .errors import RunError
 from .events import Event, Failed, RunFinished, RunStarted
 from .loop import Loop
@@ -108,4 +109,4 @@ class _NobodyToAsk:
 
 
 def _messages(messages: Sequence[Message | Mapping[str, Any]]) -> list[Message]:
-    return [from_wire(message) if isinstance(message, Mapping) else message for message in messages]
+    return history.repair([from_wire(message) if isinstance(message, Mapping) else message for message in messages])

@@ -27,8 +27,6 @@ _logger = logging.getLogger(__name__)
 MAX_IDENTICAL_CALLS = 3  # a fourth call with the same arguments cannot tell the model anything new
 TEXT_SEPARATOR = "\n\n"  # between what the model says in one round and in the next: a new paragraph
 
-INTERRUPTED = "Interrupted: the call had been sent, its outcome is unknown. It may have taken effect; do not repeat it blindly."
-
 
 class Loop:
     """One conversation from its messages to its final answer; used once."""
@@ -158,7 +156,7 @@ class Loop:
     async def _execute(self, call: ToolCall) -> None:
         """Give `call` its result, whatever happens."""
         if call.id in self._checkpoint.sent:
-            return await self._end(call, ToolResult(call.id, INTERRUPTED, ToolCallState.ERROR))
+            return await self._end(call, ToolResult(call.id, history.OUTCOME_UNKNOWN, ToolCallState.ERROR))
         if refusal := self._refusal(call):
             return await self._end(call, ToolResult(call.id, refusal, ToolCallState.ERROR))
         await self._steps.call_sent(call)

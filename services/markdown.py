@@ -23,7 +23,7 @@ _SAFE_LINK = re.compile(r"(https?|mailto):", re.IGNORECASE)
 
 
 def to_html(text: str) -> str:
-    """`text` as HTML: CommonMark with tables and strikethrough, each line break kept, as people expect in a chat. Text
+    """`text` as HTML: CommonMark with tables, strikethrough and bare URLs, each line break kept, as in a chat. Text
     that is too long to be formatted in reasonable time keeps its line breaks and nothing else."""
     text = storable_text(text)  # the parser fails on lone surrogates in links
     return _MARKDOWN.render(text) if len(text) <= MAX_CHARS else _plain(text)
@@ -34,8 +34,9 @@ def _plain(text: str) -> str:
 
 
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
-    parser.enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "linkify": True}, renderer_cls=_Renderer)
+    parser.enable(["table", "strikethrough", "linkify"])
+    parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})  # "note.md" and "v1.io" are words, not addresses
     parser.validateLink = lambda url: bool(_SAFE_LINK.match(url))  # a link that is not valid stays the text that it was
     return parser
 

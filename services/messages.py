@@ -5,6 +5,7 @@ is one encoding. `history` orders and repairs messages; this module only says wh
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -175,7 +176,7 @@ def parse_arguments(raw: str) -> tuple[dict[str, Any], str]:
     if not raw.strip():
         return {}, ""
     try:
-        value = json.loads(raw, parse_constant=_refuse_constant)
+        value = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         return {}, f"The arguments are not valid JSON ({error}). Send one JSON object."
     if not isinstance(value, dict):
@@ -194,6 +195,13 @@ def without_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number} is too large a number")
+    return value
 
 
 def _refuse_constant(name: str) -> None:

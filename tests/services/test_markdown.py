@@ -132,3 +132,8 @@ def test_hostile_repetition_does_not_take_long(piece):
 def test_text_that_is_too_long_to_be_formatted_keeps_its_lines():
     html = to_html("<b>\n" + "[" * 100_000 + "\n**end**")
     assert html.startswith("<p>&lt;b&gt;<br />[[[") and html.endswith("[[[<br />**end**</p>")
+
+
+def test_a_bare_address_becomes_a_link_and_a_file_name_does_not():
+    html = to_html("See https://example.com/a?b=1, and read note.md or ftp://example.com/x.")
+    assert Seen(html).links == ["https://example.com/a?b=1"]

@@ -36,7 +36,10 @@ def test_an_unknown_role_is_named():
         from_wire({"role": "robot"})
 
 
-@pytest.mark.parametrize(("raw", "word"), [("{", "not valid JSON"), ("[1]", "list"), ("3", "int"), ("null", "NoneType")])
+@pytest.mark.parametrize(
+    ("raw", "word"),
+    [("{", "not valid JSON"), ("[1]", "list"), ("3", "int"), ("null", "NoneType"), ('{"a": 1e400}', "too large")],
+)
 def test_q11_arguments_that_are_no_object_are_a_problem(raw, word):
     arguments, problem = parse_arguments(raw)
     assert arguments == {} and word in problem
