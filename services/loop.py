@@ -14,7 +14,16 @@ from dataclasses import replace
 from . import history
 from .errors import ModelEmpty
 from .events import (
-    ApprovalRequested, Chunk, Event, Notice, Progress, Restart, RoundEnded, ToolCallFinished, ToolCallStarted, now_ms,
+    ApprovalRequested,
+    Chunk,
+    Event,
+    Notice,
+    Progress,
+    Restart,
+    RoundEnded,
+    ToolCallFinished,
+    ToolCallStarted,
+    now_ms,
 )
 from .messages import Message, ToolCall, ToolResult, Turn, Usage
 from .ports import Model, ReportProgress, Steps, Tools
@@ -99,7 +108,7 @@ class Loop:
         if self._rounds >= self._max_rounds and offered:
             offered = {}
             if self._turns:
-                text = f"The limit of {self._max_rounds} rounds is reached: the assistant answers with what it knows so far."
+                text = f"The limit of {self._max_rounds} rounds is reached: the answer is made of what is known so far."
                 self._emit(Notice("round_limit", text))
         turn = await self._listen(messages, tuple(offered.values()))
         if not offered:
@@ -155,15 +164,17 @@ class Loop:
 
     async def _execute(self, call: ToolCall) -> None:
         """Give `call` its result, whatever happens."""
-        if call.id in self._checkpoint.sent:
-            return await self._end(call, ToolResult(call.id, history.OUTCOME_UNKNOWN, ToolCallState.ERROR))
         if refusal := self._refusal(call):
-            return await self._end(call, ToolResult(call.id, refusal, ToolCallState.ERROR))
-        await self._steps.call_sent(call)
-        await self._end(call, await self._invoke(call))
+            result = ToolResult(call.id, refusal, ToolCallState.ERROR)
+        else:
+            await self._steps.call_sent(call)
+            result = await self._invoke(call)
+        await self._end(call, result)
 
     def _refusal(self, call: ToolCall) -> str:
         """Why `call` is not sent, in words that help the model to do better; empty: it is."""
+        if call.id in self._checkpoint.sent:
+            return history.OUTCOME_UNKNOWN
         if call.problem:
             return f"Not executed. {call.problem}"
         if call.name not in self._tools.offered:

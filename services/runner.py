@@ -139,5 +139,5 @@ def _explained(error: Exception, inputs: RunInputs) -> RunError:
         case TimeoutError():
             return RunTimeout(f"The run took longer than {inputs.deadline:.0f} seconds and was ended.")
         case _:
-            _logger.exception("Run %s failed unexpectedly", inputs.run_id, exc_info=error)
+            _logger.error("Run %s failed unexpectedly", inputs.run_id, exc_info=error)
             return RunError("Something went wrong on our side. Try again; the server's log says more.")

@@ -6,7 +6,13 @@ import pytest
 
 from services.errors import Fenced, ModelEmpty, ModelUnreachable
 from services.events import (
-    ApprovalRequested, Chunk, Notice, Restart, RoundEnded, ToolCallFinished, ToolCallStarted,
+    ApprovalRequested,
+    Chunk,
+    Notice,
+    Restart,
+    RoundEnded,
+    ToolCallFinished,
+    ToolCallStarted,
 )
 from services.loop import Loop
 from services.messages import AssistantMessage, ToolCall, ToolMessage, ToolResult, Turn, UserMessage
@@ -213,7 +219,8 @@ def test_a_call_that_asks_waits_and_the_calls_beside_it_run():
         tools=LocalTools(double, shout, asks={"shout"}),
     )
     assert conversation.run().waiting == ("b",)
-    assert [event.state for event in conversation.of(ToolCallStarted)] == [ToolCallState.PENDING, ToolCallState.APPROVAL]
+    states = [event.state for event in conversation.of(ToolCallStarted)]
+    assert states == [ToolCallState.PENDING, ToolCallState.APPROVAL]
     assert [event.id for event in conversation.of(ApprovalRequested)] == ["b"]
     assert [event.id for event in conversation.of(ToolCallFinished)] == ["a"]
 

@@ -3,7 +3,14 @@
 import pytest
 
 from services.messages import (
-    AssistantMessage, SystemMessage, ToolCall, ToolMessage, UserMessage, from_wire, parse_arguments, to_wire,
+    AssistantMessage,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+    from_wire,
+    parse_arguments,
+    to_wire,
 )
 
 CALL = ToolCall("c1", "add", {"a": 1}, '{"a": 1}', "c1")

@@ -3,7 +3,13 @@
 import pytest
 
 from services.states import (
-    RUN_ENDS, RUN_TRANSITIONS, TOOL_CALL_ENDS, TOOL_CALL_TRANSITIONS, IllegalTransition, RunState, check_run,
+    RUN_ENDS,
+    RUN_TRANSITIONS,
+    TOOL_CALL_ENDS,
+    TOOL_CALL_TRANSITIONS,
+    IllegalTransition,
+    RunState,
+    check_run,
     check_tool_call,
 )
 
