@@ -147,7 +147,7 @@ def _json_object(httprequest) -> dict:
     """The body: one JSON object, `{}` where there is none."""
     data = httprequest.get_data()
     if len(data) >= MAX_BODY_BYTES:  # where no length was announced, werkzeug cuts at the limit and says nothing
-        raise RequestEntityTooLarge()
+        raise RequestEntityTooLarge
     if not data.strip():
         return {}
     try:

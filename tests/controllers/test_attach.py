@@ -1,11 +1,8 @@
 """`GET /api/ai/stream`, and what becomes of a run whose viewers come and go."""
 
-import threading
-
 import pytest
 
 from tests.controllers.client import Stream, check_complete, text_of
-from tests.controllers.conftest import hire_team, start_conversation
 from tests.fakes.model_server import calls, hold, text
 
 
@@ -163,42 +160,3 @@ def test_a_session_of_a_page_works_like_a_key(conversation, team, method, path):
     body = {"json": {"message": "Hi"}} if method == "POST" else {}
     with Stream(team.alice.browser, method, conversation.url + path, headers=headers, **body) as stream:
         check_complete(stream.rest())
-
-
-def test_a_server_that_stops_ends_its_streams_and_their_run_goes_on_after_it(start_live, model):
-    server = start_live()
-    conversation = start_conversation(hire_team(server), model)
-    gate = hold()
-    model.script(text("Hello", gate), text("Hello Alice"))
-    with conversation.post() as stream:
-        frames = stream.until("chunk")
-        stopping = threading.Thread(target=server.stop)
-        stopping.start()
-        assert {frame.type for frame in stream.rest()} <= {"notice"}
-        stopping.join()
-    server.start()
-    with conversation.attach(after=frames[-1]) as stream:
-        frames += stream.rest()
-    assert [frame.type for frame in frames].count("done") == 1
-    assert [frame.type for frame in frames].count("restart") == 1
-    with conversation.attach() as stream:
-        replay = stream.rest()
-    check_complete(replay)
-    assert text_of(replay) == "Hello Alice"
-    assert server.log.errors() == []
-
-
-def test_an_http_worker_serves_a_stream_in_slices(start_live, model):
-    server = start_live(workers=2, options={"limit_time_real": "8", "ai_discuss_ping": "0.1"})
-    conversation = start_conversation(hire_team(server), model)
-    gate = hold()
-    model.script(text("Hello", gate, " Alice"))
-    with conversation.post() as stream:
-        frames = stream.rest()
-    assert frames[-1].type == "chunk"
-    gate.release()
-    with conversation.attach(after=frames[-1]) as stream:
-        frames += stream.rest()
-    check_complete(frames)
-    assert text_of(frames) == "Hello Alice"
-    assert server.log.errors() == []

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from tests.controllers.client import Stream, check_complete, parse_frame, text_of
-from tests.controllers.conftest import hire_team, start_conversation
 from tests.fakes.mcp_servers import McpHttpServer
 from tests.fakes.model_server import calls, error, hold, text
 
@@ -65,19 +64,6 @@ def test_the_response_begins_before_there_is_anything_to_say(conversation):
         conversation.model.wait_for_request()
         gate.release()
         check_complete(stream.rest())
-
-
-def test_a_silent_stream_is_kept_alive(start_live, model):
-    server = start_live(options={"ai_discuss_ping": "0.1"})
-    conversation = start_conversation(hire_team(server), model)
-    gate = hold()
-    conversation.model.script(text("Hello", gate, " Alice"))
-    with conversation.post() as stream:
-        stream.until("chunk")
-        assert stream.next_block() == b": ping"
-        assert stream.next_block() == b": ping"
-        gate.release()
-        assert text_of(stream.rest()) == " Alice"
 
 
 def test_tools_show_as_they_happen(conversation, workshop):
