@@ -13,6 +13,7 @@
         "security/ai_discuss_groups.xml",
         "security/ir.model.access.csv",
         "security/ai_discuss_rules.xml",
+        "data/ir_cron.xml",
         "views/ai_provider_views.xml",
         "views/mcp_tool_views.xml",
         "views/mcp_server_views.xml",

@@ -12,10 +12,10 @@ from odoo import SUPERUSER_ID, api, fields, models
 from odoo.addons.mail.tools.discuss import Store
 from odoo.exceptions import AccessError, ConcurrencyError, UserError
 from odoo.fields import Command
-from odoo.tools import mute_logger
+from odoo.tools import config, mute_logger
 from psycopg2.errors import UniqueViolation
 
-from ..runtime import queue
+from ..runtime import host, queue
 from ..services import states, wire_v1
 from ..services.errors import Fenced
 from ..services.events import (
@@ -290,6 +290,18 @@ class AiRun(models.Model):
         self._enqueue(self.attempt)
         self._notify_typing(False)
         self._broadcast()
+
+    @api.model
+    def _cron_sweep(self):
+        """The last resort where no host lives: lost runs go back into the queue, and this process becomes a host where it
+        may be one. (Not in a prefork server: what runs crons there serves no requests and is soon recycled.)"""
+        self._take_over_lost()
+        if not config["workers"]:
+            host.ensure(self.env.cr.dbname)
+
+    @api.autovacuum
+    def _gc_jobs(self):
+        queue.purge(self.env.cr)
 
     @api.model
     def _take_over_lost(self):
