@@ -1,7 +1,7 @@
 """The one vocabulary of events: what happens in a run, for whoever watches.
 
-The loop yields them, the journal keeps them, `wire_v1` and `wire_openai` encode them. An event is news, not state: losing
-one is tolerable; what must not be lost is a step (see `ports.Steps`). Timestamps are milliseconds since 1970, UTC.
+The loop emits them, the journal keeps them, `wire_v1` and `wire_openai` encode them. An event is news, not state:
+losing one is tolerable; what must not be lost is a step (see `ports.Steps`). Timestamps are milliseconds since 1970, UTC.
 """
 
 import time

@@ -18,7 +18,9 @@ from .tools import Tool, ToolOutput
 class Model(Protocol):
     """A language model. Not a conversation: it keeps nothing between two requests."""
 
-    def ask(self, messages: Sequence[Message], tools: Sequence[Tool]) -> AsyncIterator[Chunk | Reasoning | Notice | Turn]:
+    def ask(
+        self, messages: Sequence[Message], tools: Sequence[Tool]
+    ) -> AsyncIterator[Chunk | Reasoning | Notice | Turn]:
         """Stream one reply; the last item is its `Turn`. The ids of its calls are unique within `messages`.
 
         Raises:
@@ -78,7 +80,7 @@ class JournalRow:
 
 
 class EventLog(Protocol):
-    """Where the journal's rows are kept and announced. Not a queue: rows stay, and anybody may read them from the start."""
+    """Where the journal's rows are kept and announced. Not a queue: rows stay, for anybody to read from the start."""
 
     async def append(self, rows: Sequence[JournalRow]) -> Iterable[int]:
         """Store and announce `rows` in one transaction; return the ids of the runs whose rows were refused because a
@@ -118,6 +120,6 @@ class RunStore(Protocol):
         ...
 
     async def hand_back(self, run_id: int, attempt: int) -> None:
-        """The host shuts down: put the run back into the queue, for the next attempt. Does nothing to one that ended."""
+        """The host shuts down: back into the queue, for the next attempt. Does nothing to a run that ended."""
         ...
 

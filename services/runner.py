@@ -82,7 +82,7 @@ class Runner:
             await self._end(inputs, journal, loop, RunState.CANCELLED)
         except Fenced:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the run's end
             await self._end(inputs, journal, loop, RunState.ERROR, _explained(error, inputs))
         else:
             if outcome.waiting:
