@@ -206,10 +206,10 @@ class AiAssistant(models.Model):
             raise AccessError(self.env._("You may not use this assistant. Ask its manager for access."))
 
     def _run_tools(self, channel, user):
-        """The tools of a run: the assistant's, and those of personal servers that their owners attached to the channel."""
+        """The tools of a run: the assistant's, and those of the personal servers attached to the channel."""
         self.ensure_one()
         self._check_usable(user)
-        # sudo: ai.assistant, discuss.channel - `user` may use the assistant; attached servers are shared by their owners
+        # sudo: ai.assistant, mcp.server - `user` may use the assistant, and owners share what they attach
         tools_ = self.sudo().get_enabled_mcp_tools()
         for server in channel._ai_attached_servers():
             if server.state == "connected" and server._is_callable() and channel._ai_is_attachable(server):

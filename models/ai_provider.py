@@ -70,7 +70,7 @@ class AiProvider(models.Model):
         for provider in self:
             if not is_http_url(provider.base_url):
                 raise ValidationError(
-                    self.env._("The base URL must begin with http:// or https:// and name a server, without a password.")
+                    self.env._("The base URL must begin with http:// or https:// and name a server, without password.")
                 )
 
     def write(self, vals):

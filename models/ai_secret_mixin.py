@@ -2,7 +2,7 @@
 
 A model lists in `_secret_fields` which of its public fields are secrets and in which hidden column each is kept. The
 public field always reads as empty, for everybody and on every path; the column is closed to every user, also to
-administrators. The code that has to send a secret reads the column with sudo. Not encryption: the database has the text.
+administrators. Code that has to send a secret reads the column with sudo. Not encryption: the database has the text.
 """
 
 from odoo import api, fields, models
@@ -36,7 +36,7 @@ class AiSecretMixin(models.AbstractModel):
         secrets = [self._take_secrets(vals) for vals in vals_list]
         # a copy each: the caller's dictionaries are not ours to empty
         records = super().create([self._without_secrets(vals) for vals in vals_list])
-        for record, values in zip(records, secrets):
+        for record, values in zip(records, secrets, strict=True):
             record._store_secrets(values)
         return records
 

@@ -39,7 +39,7 @@ class DiscussChannel(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         channels = super().create(vals_list)
-        for channel, vals in zip(channels, vals_list):
+        for channel, vals in zip(channels, vals_list, strict=True):
             if vals.get("user_mcp_server_ids"):
                 channel._ai_check_attached(self.env["mcp.server"])
             if vals.get("ai_assistant_id"):
@@ -97,7 +97,7 @@ class DiscussChannel(models.Model):
         return self.env["ai.run"]._request(self, assistant, message, idempotency_key)
 
     def _ai_request_reply(self, message):
-        """Create a run for each assistant that `message` addresses. Cheap where there is none: everybody's posts pass."""
+        """Create a run for each assistant that `message` addresses. Cheap where it is none: everybody's posts pass."""
         self.ensure_one()
         assistants = self._ai_addressed(message)
         if not assistants or not self.is_member or not self._ai_is_said_by_a_person(message):
@@ -224,7 +224,7 @@ class DiscussChannel(models.Model):
             raise ValidationError(self.env._("Only personal servers of members can be attached to a conversation."))
 
     def _ai_attached_servers(self):
-        """The attached servers of everybody, with sudo. Searched, because the field's cache has what its reader may see."""
+        """Everybody's attached servers, with sudo. Searched: the field's cache has what its reader may see."""
         # sudo: mcp.server - servers of other people are invisible to this one
         servers = self.env["mcp.server"].sudo().with_context(active_test=False)
         return servers.search([("channel_ids", "in", self.ids)])

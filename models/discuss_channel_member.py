@@ -14,9 +14,9 @@ class DiscussChannelMember(models.Model):
             if self.env.uid != SUPERUSER_ID:
                 assistant._check_usable(self.env.user)
             # sudo: discuss.channel - the conversation gets the assistant that the user may use and has just invited
-            partner = assistant.sudo().partner_id
-            for channel in members.filtered(lambda m: m.partner_id == partner).channel_id.sudo():
-                channel._ai_adopt(assistant)
+            for member in members.sudo():
+                if member.partner_id == assistant.sudo().partner_id:
+                    member.channel_id._ai_adopt(assistant)
         return members
 
     def unlink(self):

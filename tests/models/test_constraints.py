@@ -2,10 +2,9 @@
 
 from contextlib import contextmanager
 
-from psycopg2 import IntegrityError
-
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tools import config, mute_logger
+from psycopg2 import IntegrityError
 
 from .common import AiCase
 

@@ -1,7 +1,6 @@
 """Whose message gets which assistant's reply."""
 
 from markupsafe import Markup
-
 from odoo.exceptions import AccessError, ValidationError
 from odoo.fields import Command
 

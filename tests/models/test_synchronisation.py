@@ -1,7 +1,8 @@
 """Synchronising tools: what a server says, and what people decided about it, with real servers."""
 
-from .common import AiCase, offered
 from tests.fakes.mcp_servers import JsonServer, McpHttpServer
+
+from .common import AiCase, offered
 
 
 class TestSynchronisation(AiCase):
