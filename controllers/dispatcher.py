@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from odoo.exceptions import AccessDenied, AccessError, ConcurrencyError, MissingError, UserError
-from odoo.http import Dispatcher, HttpDispatcher, Response, SessionExpiredException
+from odoo.http import Dispatcher, HttpDispatcher, RegistryError, Response, SessionExpiredException
 from psycopg2.errors import OperationalError
 from psycopg2.pool import PoolError
 from werkzeug.exceptions import (
@@ -108,10 +108,9 @@ def describe(exc: Exception) -> Problem:
         case UserError():
             return Problem(400, "bad_request", str(exc))
         case PoolError() | OperationalError() | ConcurrencyError():
-            message = "The server is busy. Try again in a moment."
-            return Problem(503, "busy", message, {"Retry-After": RETRY_AFTER_SECONDS})
+            return _busy()
         case HTTPException():
-            return _describe_http(exc)
+            return _busy() if _is_without_database(exc) else _describe_http(exc)
         case _:
             return Problem(500, "internal_error", "Something went wrong in the server; its log says what.")
 
@@ -121,6 +120,19 @@ def _unauthenticated(exc: Exception) -> Problem:
     if isinstance(exc, Unauthorized):
         message = f"{exc.description} {message}"
     return Problem(401, "unauthenticated", message, {"WWW-Authenticate": "Bearer"})
+
+
+def _busy() -> Problem:
+    message = "The server is busy. Try again in a moment."
+    return Problem(503, "busy", message, {"Retry-After": RETRY_AFTER_SECONDS})
+
+
+def _is_without_database(exc: BaseException | None) -> bool:
+    """Whether Odoo could not reach the database for now: it then goes on without one, and finds nothing there."""
+    while exc and not isinstance(exc, RegistryError):
+        exc = exc.__context__
+    cause = exc.__cause__ if exc else None
+    return isinstance(cause, OperationalError) and "does not exist" not in str(cause)
 
 
 def _describe_http(exc: HTTPException) -> Problem:

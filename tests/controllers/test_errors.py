@@ -242,6 +242,21 @@ def test_files_of_others_and_files_in_use_are_refused(idle, team):
         assert str(file_id) in answer.json()["error"]["message"]
 
 
+def test_a_bug_is_no_traceback_for_the_client(idle, team, live):
+    live.sql("""
+        CREATE FUNCTION fail_for_test() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'a secret of the server'; END $$;
+        CREATE TRIGGER fail_for_test BEFORE INSERT ON ai_run FOR EACH ROW EXECUTE FUNCTION fail_for_test();
+    """)
+    try:
+        answer = team.alice.api.post(idle.url, json={"message": "hi"})
+    finally:
+        live.sql("DROP FUNCTION fail_for_test CASCADE")
+    assert refusal(answer) == (500, "internal_error")
+    assert "secret" not in answer.text
+    assert "a secret of the server" in live.log.text()
+
+
 def _open_channel(team) -> int:
     """A channel that everybody who works here sees, with Alice as its only member."""
     return team.alice.person.create("discuss.channel", name="Lobby", channel_type="channel")

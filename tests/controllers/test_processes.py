@@ -6,6 +6,7 @@ import pytest
 
 from tests.controllers.client import Stream, check_complete, text_of
 from tests.controllers.conftest import hire_team, start_conversation
+from tests.controllers.test_errors import refusal
 from tests.fakes.model_server import hold, text
 
 
@@ -59,6 +60,20 @@ def test_the_gevent_process_streams_as_long_as_it_takes(prefork, prefork_team, m
     check_complete(frames)
     assert text_of(frames) == "Hello Alice!"
     assert prefork.log.errors() == []
+
+
+def test_a_database_that_cannot_be_reached_for_now_is_no_missing_page(prefork, prefork_team):
+    request = {"url": "/api/ai/stream/99999999", "headers": {"X-Odoo-Database": prefork.db}}
+    with prefork.base.connect("postgres") as connection:
+        connection.execute(f"ALTER DATABASE {prefork.db} ALLOW_CONNECTIONS false")
+        connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{prefork.db}'")
+        try:
+            answer = prefork_team.alice.api.get(**request)
+        finally:
+            connection.execute(f"ALTER DATABASE {prefork.db} ALLOW_CONNECTIONS true")
+    assert refusal(answer) == (503, "busy")
+    assert answer.headers["Retry-After"] == "1"
+    assert refusal(prefork_team.alice.api.get(**request)) == (404, "channel_not_found")
 
 
 def test_a_server_that_stops_ends_its_streams_and_their_run_goes_on_after_it(start_live, model):
