@@ -293,8 +293,8 @@ class AiRun(models.Model):
 
     @api.model
     def _cron_sweep(self):
-        """The last resort where no host lives: lost runs go back into the queue, and this process becomes a host where it
-        may be one. (Not in a prefork server: what runs crons there serves no requests and is soon recycled.)"""
+        """The last resort where no host lives: lost runs go back into the queue, and this process becomes a host where
+        it may be one. (Not in a prefork server: what runs crons there serves no requests and is soon recycled.)"""
         self._take_over_lost()
         if not config["workers"]:
             host.ensure(self.env.cr.dbname)
