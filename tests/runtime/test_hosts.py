@@ -1,8 +1,11 @@
 """Hosts come and go: what is being answered goes on elsewhere, and nothing is answered twice."""
 
+import json
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
+
+import httpx2
 
 from dev import processes
 from tests.fakes.mcp_servers import McpHttpServer
@@ -139,6 +142,23 @@ def test_http_workers_hand_their_runs_back(start_live: Callable[..., LiveServer]
     begin(room)
     room.server.stop()
     assert [(run["state"], run["attempt"]) for run in room.runs()] == [("queued", 2)]
+
+
+def test_the_gevent_process_streams_a_run_of_an_http_worker(start_live: Callable[..., LiveServer], model: ModelServer):
+    room = open_room(start_live(workers=2), model)
+    gate = hold()
+    model.script(text("Hel", gate, "lo."))
+    stream = httpx2.stream(
+        "POST", f"{room.server.gevent_url}/api/ai/stream/{room.channel_id}",
+        json={"message": "Hello?"}, headers={"Authorization": f"Bearer {room.person.api_key}"}, timeout=30,
+    )  # fmt: skip
+    with stream as response:
+        lines = response.iter_lines()
+        frames = (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
+        assert [next(frames)["type"], next(frames)["content"]] == ["run", "Hel"]
+        gate.release()
+        assert [frame["type"] for frame in frames] == ["chunk", "step", "done"]
+    assert room.server.log.errors() == []
 
 
 @contextmanager
