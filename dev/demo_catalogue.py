@@ -1,4 +1,4 @@
-"""What the demo's company sells, and what it sold: plain data, so that every answer of the demo can be checked by hand."""
+"""What the demo's company sells, and what it sold: plain data, so that every answer can be checked by hand."""
 
 from decimal import Decimal
 
@@ -34,7 +34,7 @@ PRODUCTS = (
     _product("DSK-140", "Nordic desk 140", "desks", "289.00", "Fixed-height desk, oiled oak top, 140 × 70 cm."),
     _product("DSK-160S", "Lift desk 160", "desks", "549.00", "Sit-stand desk with two motors, 160 × 80 cm, 62–128 cm."),
     _product("DSK-120C", "Corner desk 120", "desks", "219.00", "Compact corner desk, white laminate, 120 × 120 cm."),
-    _product("DSK-FOLD", "Folding desk", "desks", "129.00", "Folds flat to 7 cm, for guests and small rooms, 100 × 50 cm."),
+    _product("DSK-FOLD", "Folding desk", "desks", "129.00", "Folds flat to 7 cm, for small rooms, 100 × 50 cm."),
     _product("CHR-ERGO", "Ergo task chair", "chairs", "329.00", "Mesh back, adjustable lumbar support and armrests."),
     _product("CHR-CONF", "Conference chair", "chairs", "149.00", "Stackable chair with a padded seat, four colours."),
     _product("CHR-STOOL", "Active stool", "chairs", "119.00", "Tilting stool, 55–80 cm, washable cover."),
@@ -44,7 +44,7 @@ PRODUCTS = (
     _product("LGT-DESK", "Desk lamp, dimmable", "lighting", "69.00", "LED, 2700–5000 K, with a USB-C port."),
     _product("LGT-FLOOR", "Floor lamp, uplight", "lighting", "199.00", "Indirect light for a whole office, 9000 lm."),
     _product("ACC-ARM2", "Monitor arm, double", "accessories", "139.00", "Two monitors up to 32 inches, gas springs."),
-    _product("ACC-PANEL", "Acoustic desk panel", "accessories", "99.00", "Felt panel, 160 × 40 cm, made of recycled PET."),
+    _product("ACC-PANEL", "Acoustic desk panel", "accessories", "99.00", "Felt panel of recycled PET, 160 × 40 cm."),
     _product("ACC-CABLE", "Cable tray", "accessories", "24.90", "Steel tray below the desk top, 80 cm."),
 )
 

@@ -105,7 +105,7 @@ class OfficeTools:
 
     def current_time(
         self,
-        time_zone: Annotated[str, Field(description="IANA time zone such as Europe/Brussels, or its city's name")] = "UTC",
+        time_zone: Annotated[str, Field(description="IANA time zone such as Europe/Brussels, or its city")] = "UTC",
     ) -> LocalTime:
         """Tell the current date and time in a time zone."""
         zone = _zone_named(time_zone)
@@ -220,7 +220,8 @@ class OfficeTools:
             raise ToolError(f"There are {len(labels)} labels for {len(values)} values.")
         if min(values) < 0:
             raise ToolError("Only values from zero upwards can be drawn.")
-        return [f"Bar chart “{title}” with {len(values)} bars.", Image(data=bar_chart(title, labels, values), format="png")]
+        drawing = Image(data=bar_chart(title, labels, values), format="png")
+        return [f"Bar chart “{title}” with {len(values)} bars.", drawing]
 
     def create_note(
         self,
@@ -243,7 +244,7 @@ def build() -> MCPServer:
     server = MCPServer(
         "office-tools",
         title="Office tools",
-        description="Time, sums, working days, catalogue, stock, sales figures and notes of a fictitious office supplier.",
+        description="Time, sums, working days, catalogue, stock, sales and notes of a fictitious office supplier.",
         version="1.0",
         log_level="WARNING",
     )

@@ -4,6 +4,7 @@ Whoever starts a peer waits for its line `READY <url>`, printed once requests ar
 """
 
 import argparse
+import contextlib
 import socket
 
 import uvicorn
@@ -26,10 +27,8 @@ def serve(app: Starlette, port: int, path: str) -> None:
         listener.bind(("127.0.0.1", port))
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS)
         peer = _Peer(config, f"http://127.0.0.1:{listener.getsockname()[1]}{path}")
-        try:
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn repeats the signal after it has shut down
             peer.run(sockets=[listener])
-        except KeyboardInterrupt:
-            pass  # uvicorn has shut down already, and repeats the signal for whoever wants to know
 
 
 class _Peer(uvicorn.Server):

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -145,7 +145,8 @@ def _list_tools(match: re.Match[str], request: Request) -> Script:
 def _recall(match: re.Match[str], request: Request) -> Script:
     if not request.earlier:
         return "This is your first message in this conversation, as far as I can see."
-    return f"Before this you wrote:\n\n{_quoted(request.earlier[-1:])}\n\nI see {len(request.earlier)} earlier messages of people."
+    count = f"I see {len(request.earlier)} earlier messages of people."
+    return f"Before this you wrote:\n\n{_quoted(request.earlier[-1:])}\n\n{count}"
     yield
 
 
@@ -156,12 +157,12 @@ def _count(match: re.Match[str], request: Request) -> Script:
 
 
 WHO = """\
-I am **not a language model**. I am the demo's *scripted stand-in*: a few hundred lines of Python that recognise about a \
-dozen requests by regular expressions, call the tools they need, and speak OpenAI's chat protocol.
+I am **not a language model**. I am the demo's *scripted stand-in*: a few hundred lines of Python that recognise \
+about a dozen requests by regular expressions, call the tools they need, and speak OpenAI's chat protocol.
 
-What is real here: the tools and their servers, the rounds of calls, the stream, and the records in Odoo. What is not: \
-any understanding. To talk to a real model, start the demo with `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `OPENAI_MODEL`, \
-or set another provider on the assistant. Say **help** for what I can do."""
+What is real here: the tools and their servers, the rounds of calls, the stream, and the records in Odoo. What is \
+not: any understanding. To talk to a real model, start the demo with `OPENAI_BASE_URL`, `OPENAI_API_KEY` and \
+`OPENAI_MODEL`, or set another provider on the assistant. Say **help** for what I can do."""
 
 FORMATTING = """\
 ### Formatting
@@ -197,7 +198,9 @@ def _times(match: re.Match[str], request: Request) -> Script:
     if len(places) == 1:
         place, time = known[0]
         return f"In **{place}** it is **{_clock(time)}** on {time['weekday']}, {_day(time)} (UTC{time['utc_offset']})."
-    rows = [(place, f"**{_clock(time)}**", time["weekday"], _day(time), f"UTC{time['utc_offset']}") for place, time in known]
+    rows = [
+        (place, f"**{_clock(time)}**", time["weekday"], _day(time), f"UTC{time['utc_offset']}") for place, time in known
+    ]
     return _table(("Place", "Time", "Weekday", "Date", "Offset"), rows) + _complaints(places, results)
 
 
@@ -324,7 +327,8 @@ def _sales(match: re.Match[str], request: Request) -> Script:
     if re.search(r"chart|graph|plot|draw|diagram", request.text, re.IGNORECASE):
         bars = {f"{name} {report['year']}": amount for report in reports for name, amount in report["quarters"].items()}
         title = "Revenue " + "–".join(dict.fromkeys(str(report["year"]) for report in (reports[0], reports[-1])))
-        (chart,) = yield [Call("draw_chart", {"title": title, "labels": list(bars), "values": list(bars.values())}, True)]
+        drawing = {"title": title, "labels": list(bars), "values": list(bars.values())}
+        (chart,) = yield [Call("draw_chart", drawing, text_suffices=True)]
         drawn = "\n\n" + chart.text.splitlines()[0]
     rows = [
         (report["year"], *(f"{amount:,}" for amount in report["quarters"].values()), f"**{report['total']:,}**")
@@ -351,7 +355,8 @@ def _note(match: re.Match[str], request: Request) -> Script:
 def _notes(match: re.Match[str], request: Request) -> Script:
     (result,) = yield [Call("list_notes")]
     notes = result.data["notes"]
-    return "\n".join(f"{note['id']}. **{note['title']}** ({note['created']})" for note in notes) or "There are no notes yet."
+    lines = [f"{note['id']}. **{note['title']}** ({note['created']})" for note in notes]
+    return "\n".join(lines) or "There are no notes yet."
 
 
 def _any_tool(match: re.Match[str], request: Request) -> Script:
@@ -391,7 +396,7 @@ def _date(text: str, after: date) -> date:
         text = "31 december"
     day, month, *year = re.sub(r"(?<=\d)(?:st|nd|rd|th)", "", text).split()
     number = next((index for index, name in enumerate(_MONTHS, 1) if name.startswith(month)), after.month)
-    found = datetime(int(year[0]) if year else after.year, number, 1).date() + timedelta(days=int(day) - 1)
+    found = date(int(year[0]) if year else after.year, number, 1) + timedelta(days=int(day) - 1)
     return found if year or found >= after else found.replace(year=found.year + 1)
 
 

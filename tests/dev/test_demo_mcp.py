@@ -44,7 +44,8 @@ def test_every_tool_has_a_title_a_description_and_hints_of_what_it_may_do(url):
 
 def test_the_clock_takes_a_zone_or_a_city(url):
     assert call(url, "current_time", time_zone="tokyo").structured_content["time_zone"] == "Asia/Tokyo"
-    assert call(url, "current_time", time_zone="Europe/Brussels").structured_content["utc_offset"] in ("+01:00", "+02:00")
+    brussels = call(url, "current_time", time_zone="Europe/Brussels").structured_content
+    assert brussels["utc_offset"] in ("+01:00", "+02:00")
 
 
 def test_a_mistake_is_an_error_that_says_what_would_have_worked(url):
@@ -115,7 +116,8 @@ def test_sums_are_exact(expression, value):
 
 
 @pytest.mark.parametrize(
-    "expression", ["", "1 +", "1 / 0", "9 ** 9 ** 9", "__import__('os')", "(1).real", "'a' * 9", "True", "[1]", "1" * 201]
+    "expression",
+    ["", "1 +", "1 / 0", "9 ** 9 ** 9", "__import__('os')", "(1).real", "'a' * 9", "True", "[1]", "1" * 201],
 )
 def test_only_arithmetic_is_evaluated(expression):
     with pytest.raises(BadInput):
@@ -138,10 +140,10 @@ def test_units_that_do_not_fit_are_refused(source, target):
 
 
 @pytest.mark.parametrize(
-    ("year", "easter"), [(2024, date(2024, 3, 31)), (2026, date(2026, 4, 5)), (2027, date(2027, 3, 28)), (2038, date(2038, 4, 25))]
+    "easter", [date(2024, 3, 31), date(2026, 4, 5), date(2027, 3, 28), date(2038, 4, 25)]
 )
-def test_easter_is_where_the_calendar_has_it(year, easter):
-    assert easter_sunday(year) == easter
+def test_easter_is_where_the_calendar_has_it(easter):
+    assert easter_sunday(easter.year) == easter
 
 
 def test_two_holidays_on_one_day_are_one_day_off():

@@ -35,7 +35,7 @@ async def _converse(text, allowed, prefix, before):
     server = demo_mcp.build()
     offered = [tool for tool in await server.list_tools() if allowed is None or tool.name in allowed]
     wire = [
-        {"type": "function", "function": {"name": prefix + tool.name, "description": tool.description, "parameters": {}}}
+        {"type": "function", "function": {"name": prefix + tool.name, "description": tool.description}}
         for tool in offered
     ]
     messages = [{"role": "system", "content": "You help."}, *before, {"role": "user", "content": text}]
@@ -47,7 +47,8 @@ async def _converse(text, allowed, prefix, before):
         if reply["finish_reason"] == "stop":
             conversation.answer = message["content"]
             return conversation
-        assert {call["function"]["name"] for call in message["tool_calls"]} <= {tool["function"]["name"] for tool in wire}
+        called = {call["function"]["name"] for call in message["tool_calls"]}
+        assert called <= {tool["function"]["name"] for tool in wire}
         messages.append(message)
         names = [call["function"]["name"].removeprefix(prefix) for call in message["tool_calls"]]
         conversation.rounds.append(names)
@@ -203,5 +204,6 @@ def test_a_request_that_makes_no_sense_is_refused_in_openais_shape(client):
 def test_it_speaks_at_the_pace_it_was_told():
     words = len(re.findall(r"\S+", converse("Are you a real model?").answer))
     with TestClient(demo_model.build(words_per_second=1000)) as model:
-        reply = model.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "Who are you?"}], "stream": True})
+        asked = [{"role": "user", "content": "Who are you?"}]
+        reply = model.post("/v1/chat/completions", json={"messages": asked, "stream": True})
     assert reply.elapsed.total_seconds() >= words / 1000

@@ -1,0 +1,67 @@
+"""Furnishes the demo's database: the model, the tools, the assistant, and admin's conversation with it.
+
+Run by `demo.py` as a process with Odoo's configuration, and only when something has changed. Running it again changes
+nothing that a person has added.
+"""
+
+import json
+import os
+
+from odoo import api
+from odoo.modules.registry import Registry
+from odoo.tools import config
+
+ASSISTANT = "Demo Assistant"
+SERVER = "Office tools"
+PROVIDER = "Demo model"
+PROMPT = (
+    "You are the assistant of a small office supplier. Use the tools for anything that they can look up or calculate, "
+    "several at once where they do not depend on each other. Answer briefly, in the language of the question."
+)
+
+
+def main() -> None:
+    wanted = json.loads(os.environ["AI_DISCUSS_DEMO"])
+    config.parse_config([], setup_logging=True)
+    with Registry(config["db_name"][0]).cursor() as cr:
+        env = api.Environment(cr, api.SUPERUSER_ID, {})
+        admin = env.ref("base.user_admin")
+        furnish(env(user=admin.id, context=admin.context_get()), wanted)
+
+
+def furnish(env: api.Environment, wanted: dict[str, str]) -> None:
+    provider = _put(env["ai.provider"], PROVIDER, base_url=wanted["base_url"])
+    provider.api_key = wanted["api_key"]
+    server = _put(env["mcp.server"], SERVER, scope="shared", transport="streamable_http", url=wanted["mcp_url"])
+    env.cr.commit()  # the synchronisation waits for the server, and does so outside of a transaction
+    server.action_sync_tools()
+    if server.state != "connected":
+        raise SystemExit(f"The demo's MCP server cannot be used: {server.state_message}")
+    assistant = _put(
+        env["ai.assistant"], ASSISTANT,
+        description="Looks up, calculates and draws with the tools of a small office supplier",
+        system_prompt=PROMPT, provider_id=provider.id, model=wanted["model"], mcp_server_ids=[(4, server.id)],
+    )  # fmt: skip
+    _use_for_examples(env, provider, wanted["model"])
+    assistant.open_chat()
+    env.cr.commit()
+
+
+def _put(model: "api.BaseModel", name: str, **values: object) -> "api.BaseModel":
+    """The record of that name, with these values."""
+    record = model.with_context(active_test=False).search([("name", "=", name)], limit=1)
+    if record:
+        record.write({"active": True, **values})
+        return record
+    return model.create({"name": name, **values})
+
+
+def _use_for_examples(env: api.Environment, provider: "api.BaseModel", model: str) -> None:
+    """The addon's own examples point to a model that hardly anybody runs; here, all that one can talk to answers."""
+    example = env.ref("ai_discuss.provider_local", raise_if_not_found=False)
+    if example:
+        env["ai.assistant"].search([("provider_id", "=", example.id)]).write({"provider_id": provider.id, "model": model})
+
+
+if __name__ == "__main__":
+    main()
