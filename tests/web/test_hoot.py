@@ -1,0 +1,28 @@
+"""The addon's own JavaScript unit tests, in Odoo's runner."""
+
+import pytest
+
+SUITE = "@ai_discuss"
+PATIENCE_MS = 240_000  # most of it is for compiling all of Odoo's test assets, the first time
+
+
+def hoot_id(name: str) -> str:
+    """How Hoot's address names a suite: a 32-bit hash of its name."""
+    value = 0
+    for character in name:
+        value = ((value << 5) - value + ord(character)) & 0xFFFFFFFF
+    return f"{value:08x}"
+
+
+def test_the_unit_tests_in_javascript_pass(live, browser):
+    context = browser.new_context(base_url=live.url, viewport={"width": 1366, "height": 768})
+    context.add_cookies([{"name": "session_id", "value": live.admin.session_id, "url": live.url}])
+    page = context.new_page()
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    with page.expect_console_message(lambda message: message.text.startswith("[HOOT] "), timeout=PATIENCE_MS) as end:
+        options = f"headless&loglevel=2&preset=desktop&timeout=15000&id={hoot_id(SUITE)}"
+        page.goto(f"/web/tests?{options}", timeout=PATIENCE_MS)
+    context.close()
+    if not end.value.text.startswith("[HOOT] Passed"):
+        pytest.fail("\n".join(text for text in messages if "failed" in text), pytrace=False)
