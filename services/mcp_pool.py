@@ -112,6 +112,8 @@ class McpPool:
                 return _failed(
                     f"The tool ran, but its answer is larger than {ANSWER_MAX_BYTES >> 20} MB and was dropped."
                 )
+            if lost.unsent:
+                return _failed("The tool was not called: its server refused the request.")
             return _failed(
                 "The connection to the tool's server broke during the call. "
                 "The call may or may not have been executed: find out before you repeat it."
@@ -303,22 +305,24 @@ class _Session:
         """Tell an error of the session from an error of the request, and retire the session."""
         if isinstance(seen.failure, AnswerTooLarge):
             return _SessionLost(executed=True)
-        forgotten = self._is_forgotten(error, seen)
+        refused = self._is_refused(error, seen)
         closed = isinstance(error, MCPError) and error.code == CONNECTION_CLOSED
-        if not (forgotten or closed or seen.failure or self._end.is_set()):
+        if not (refused or closed or seen.failure or seen.status >= 500 or self._end.is_set()):
             return None
         self._retired = True
         over_http = self.server.transport != "stdio"
-        return _SessionLost(unsent=forgotten or (over_http and not seen.sent))
+        return _SessionLost(unsent=refused or (over_http and not seen.sent))
 
-    def _is_forgotten(self, error: Exception, seen: Exchange) -> bool:
-        """Whether the server refused the request because it does not know its session (any more): 404 by the
-        protocol, 400 with some servers. Only protocols with a handshake have sessions over HTTP."""
-        if self.server.transport != "streamable_http" or not isinstance(error, MCPError):
+    def _is_refused(self, error: Exception, seen: Exchange) -> bool:
+        """Whether HTTP itself turned the request away, so that no tool saw it: the session is not known (any more), or
+        the credentials are not good (any more). Other refusals with a body in JSON are the protocol's, not HTTP's."""
+        if not 400 <= seen.status < 500:
             return False
-        if self._client.result().protocol_version not in HANDSHAKE_PROTOCOL_VERSIONS:
-            return False
-        return seen.status == 404 or (seen.status == 400 and "session" in error.message.lower())
+        if seen.status in (401, 403) or seen.content_type != "application/json":
+            return True
+        # Only protocols with a handshake have sessions over HTTP. The status is 404, with some servers 400.
+        has_session = self._client.result().protocol_version in HANDSHAKE_PROTOCOL_VERSIONS
+        return has_session and (seen.status == 404 or "session" in str(error).lower())
 
     async def _own(self) -> McpUnreachable | None:
         """Enter the session, keep it until its end, leave it; the result is why it could not be entered."""
@@ -418,15 +422,10 @@ async def _call(
     with anyio.CancelScope(deadline=_now() + server.timeout) as scope:
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-            if open_calls:
-                scope.deadline = min(_now() + server.timeout, hard_limit)
-                report(progress, total, message)
+            scope.deadline = min(_now() + server.timeout, hard_limit)
+            report(progress, total, message)
 
-        open_calls = [tool_name]
-        try:
-            return to_output(await client.call_tool(tool_name, dict(arguments), progress_callback=on_progress))
-        finally:
-            open_calls.clear()
+        return to_output(await client.call_tool(tool_name, dict(arguments), progress_callback=on_progress))
     limit = PROGRESS_EXTENDS_UP_TO * server.timeout if _now() >= hard_limit else server.timeout
     return _failed(
         f"The tool did not answer within {limit:g} seconds and the call was cancelled. "

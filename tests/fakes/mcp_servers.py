@@ -261,7 +261,7 @@ class McpHttpServer(_Listener, ToolLog):
     """The SDK's server over streamable HTTP or the older SSE.
 
     `era="legacy"` speaks only protocols with an `initialize` handshake and sessions; a restart forgets the sessions.
-    `token` refuses every request without that bearer token.
+    `token` refuses every request without that bearer token; it may be changed at any time.
     """
 
     def __init__(
@@ -280,7 +280,7 @@ class McpHttpServer(_Listener, ToolLog):
         self.requests: list[tuple[str, dict[str, Any]]] = []  # HTTP method, JSON body ({} where there is none)
         self.headers: list[dict[str, str]] = []  # of the same requests
         self._era = era
-        self._token = token
+        self.token = token
         self._json_response = json_response
 
     @property
@@ -315,7 +315,7 @@ class McpHttpServer(_Listener, ToolLog):
         return recording
 
     def _refusal(self, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes] | None:
-        if self._token and headers.get("authorization") != f"Bearer {self._token}":
+        if self.token and headers.get("authorization") != f"Bearer {self.token}":
             return 401, {"www-authenticate": "Bearer"}, b"who are you?"
         version = headers.get("mcp-protocol-version")
         if self._era == "legacy" and version and version not in HANDSHAKE_PROTOCOL_VERSIONS:
