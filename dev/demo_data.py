@@ -8,6 +8,7 @@ import json
 import os
 
 from odoo import api
+from odoo.models import BaseModel
 from odoo.modules.registry import Registry
 from odoo.tools import config
 
@@ -47,20 +48,21 @@ def furnish(env: api.Environment, wanted: dict[str, str]) -> None:
     env.cr.commit()
 
 
-def _put(model: "api.BaseModel", name: str, **values: object) -> "api.BaseModel":
+def _put(records: BaseModel, name: str, **values: object) -> BaseModel:
     """The record of that name, with these values."""
-    record = model.with_context(active_test=False).search([("name", "=", name)], limit=1)
+    record = records.with_context(active_test=False).search([("name", "=", name)], limit=1)
     if record:
         record.write({"active": True, **values})
         return record
-    return model.create({"name": name, **values})
+    return records.create({"name": name, **values})
 
 
-def _use_for_examples(env: api.Environment, provider: "api.BaseModel", model: str) -> None:
+def _use_for_examples(env: api.Environment, provider: BaseModel, model: str) -> None:
     """The addon's own examples point to a model that hardly anybody runs; here, all that one can talk to answers."""
     example = env.ref("ai_discuss.provider_local", raise_if_not_found=False)
     if example:
-        env["ai.assistant"].search([("provider_id", "=", example.id)]).write({"provider_id": provider.id, "model": model})
+        assistants = env["ai.assistant"].search([("provider_id", "=", example.id)])
+        assistants.write({"provider_id": provider.id, "model": model})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a person sees: a line per step, how long it took, and one line when something is missing. No colours, no bars."""
+"""What a person sees: one line per step, how long it took, and one line where something is missing."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from types import FrameType
 from typing import IO
 
 from .output import Failed, tail
+from .tether import tie_to
 
 TETHER = Path(__file__).with_name("tether.py")
 STOP_PATIENCE_S = 15.0  # Odoo lets running requests end first
@@ -30,6 +32,7 @@ class Stopped(BaseException):
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
+        self.signal_number = signal_number
         self.exit_code = 128 + signal_number
 
 
@@ -114,8 +117,9 @@ def run(
     log: Path | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    account: pwd.struct_passwd | None = None,
 ) -> int:
-    """Run `command` to its end and return its exit code; its output goes to `log`, else to the terminal.
+    """Run `command` to its end and return its exit code; its output is added to `log`, else goes to the terminal.
 
     A command with the terminal shares our process group: Ctrl-C reaches it directly, as in a shell.
     """
@@ -125,7 +129,7 @@ def run(
             log.parent.mkdir(parents=True, exist_ok=True)
             output = stack.enter_context(log.open("ab"))
         process = subprocess.Popen(
-            tethered(command, signal.SIGTERM),
+            tethered(command, account=account),
             stdin=subprocess.DEVNULL if output else None,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
@@ -134,14 +138,17 @@ def run(
         )
         try:
             return process.wait()
-        except BaseException:
-            _end(process)
+        except Stopped as stopped:
+            _end(process, stopped)
             raise
 
 
-def tethered(command: Sequence[str], death_signal: int) -> list[str]:
-    """`command`, as a command that ends with the calling process."""
-    return [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(int(death_signal)), *command]
+def tethered(
+    command: Sequence[str], death_signal: int = signal.SIGTERM, account: pwd.struct_passwd | None = None
+) -> list[str]:
+    """`command`, as a command that ends with the calling process, and that runs as `account` where one is given."""
+    ids = f"{account.pw_uid}:{account.pw_gid}" if account else ":"
+    return [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(int(death_signal)), ids, *command]
 
 
 def listen_for_stop() -> None:
@@ -158,18 +165,28 @@ def listen_for_stop() -> None:
         signal.signal(number, stop)
 
 
+def wait_for_stop() -> int:
+    """Do nothing until somebody wants us to end; 0, because then all is well."""
+    try:
+        while True:
+            time.sleep(3600)
+    except Stopped:
+        return 0
+
+
 def end_with_parent() -> None:
     """From now on, get SIGTERM when the process that started us (`make`, usually) ends, however it does."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
+    tie_to(os.getppid(), signal.SIGTERM)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _end(process: subprocess.Popen[bytes], stopped: Stopped) -> None:
+    """End a command of the foreground in the way in which we were asked to end."""
+    if not (stopped.signal_number == signal.SIGINT and sys.stdin.isatty()):  # a terminal has told the command, too
+        process.send_signal(stopped.signal_number)
+    for next_signal in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            process.wait(STOP_PATIENCE_S)
+            return
+        except subprocess.TimeoutExpired:
+            process.send_signal(next_signal)
+    process.wait()

@@ -289,7 +289,7 @@ class LiveBase:
         parser = configparser.RawConfigParser()
         parser.read(conf)
         self._options = parser["options"]
-        self._names = (f"live_{os.getpid()}_{number}" for number in itertools.count(1))
+        self._names = (f"ai_discuss_live_{os.getpid()}_{number}" for number in itertools.count(1))
 
     def new_server(self, *, workers: int = 0, options: Mapping[str, str] | None = None) -> LiveServer:
         """A server on a fresh copy of the template; `options` are lines for its `odoo.conf`."""

@@ -1,0 +1,2 @@
+def run(settings, server, arguments):
+    return 0

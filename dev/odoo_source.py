@@ -1,0 +1,220 @@
+"""Odoo 19.0 itself: a checkout that a person names, else Debian's package, else a clone of Odoo's public branch.
+
+Debian's package is unpacked, never installed, with the packages that it links to; apt verifies their signatures. The
+mirror is the one that this machine's own apt uses. None of it needs root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from . import processes
+from .output import Failed, step, tail
+from .settings import ADDON, ROOT, Settings
+from .stamps import Stamp, hash_of, made_aside, write_atomically
+
+SERIES = "19.0"
+PACKAGE = "odoo-19"
+PACKAGE_SUITE = "sid"  # the suite of Debian that has it
+LINKED = (  # what Odoo's static files link to
+    "fonts-inconsolata", "fonts-montserrat", "fonts-ocr-b", "fonts-roboto-unhinted",
+    "libjs-jquery", "libjs-jquery-form", "libjs-underscore",
+)  # fmt: skip
+ICONS = "fonts-font-awesome"  # of a stable suite: the files of the newer version have other names
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+NOT_STABLE = ("sid", "unstable", "testing", "experimental")
+LEFT_OUT = "mail/static/lib/selfie_segmentation/selfie_segmentation.js"  # not free enough for Debian; pages ask for it
+PUBLIC_REPOSITORY = "https://github.com/odoo/odoo"
+FORMAT = "2"  # changes when what is made here changes
+
+
+def ensure(settings: Settings) -> None:
+    """Have Odoo's sources, importable in our environment, and an `odoo-bin` that runs them.
+
+    Raises:
+        Failed: `ODOO_DIR` is no Odoo 19.0, or there is no way to fetch one.
+    """
+    if settings.odoo_dir is None:
+        _ensure_unpacked(settings)
+    source = _source(settings)
+    found = series_of(source)
+    if found != SERIES:
+        what = f"Odoo {found}" if found else "no Odoo"
+        raise Failed(f"{source} is {what}: this addon needs Odoo {SERIES}; set ODOO_DIR to a checkout of it")
+    _put_on_path(settings, source)
+    name_addon(settings)
+    _write_odoo_bin(settings)
+
+
+def identity(settings: Settings) -> str:
+    """Changes when another Odoo is used: what was made with the old one is then to be made anew."""
+    source = _source(settings)
+    head = subprocess.run(["git", "-C", source, "rev-parse", "HEAD"], capture_output=True, check=False).stdout
+    return hash_of([str(source), head if (source / ".git").exists() else b"", source / "odoo" / "release.py"])
+
+
+def addons_path(settings: Settings) -> list[Path]:
+    source = _source(settings)
+    return [source / "addons", source / "odoo" / "addons", settings.addons]
+
+
+def series_of(source: Path) -> str | None:
+    """Which Odoo a folder holds; None where it holds none."""
+    try:
+        release = (source / "odoo" / "release.py").read_text()
+    except OSError:
+        return None
+    match = re.search(r"^version_info\s*=\s*\((\d+),\s*(\d+),", release, re.MULTILINE)
+    return f"{match[1]}.{match[2]}" if match and (source / "addons" / "mail").is_dir() else None
+
+
+def mirror_of(targets: str) -> tuple[str, str] | None:
+    """This machine's mirror and suite, from what `apt-get indextargets` says; None where they are not Debian's."""
+    for paragraph in targets.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line)
+        suite = fields.get("Codename") or fields.get("Release", "")
+        if fields.get("Created-By") != "Packages" or fields.get("Component") != "main":
+            continue
+        if fields.get("Origin", "Debian") != "Debian" or "-" in suite:  # -security, -updates, -backports
+            continue
+        return fields["Repo-URI"], suite
+    return None
+
+
+def _source(settings: Settings) -> Path:
+    """The folder that holds `odoo/` and `addons/`."""
+    if settings.odoo_dir is not None:
+        return settings.odoo_dir
+    packaged = settings.odoo_package / "usr" / "lib" / "python3" / "dist-packages"
+    return packaged if packaged.exists() else settings.odoo_package
+
+
+def _ensure_unpacked(settings: Settings) -> None:
+    stamp = Stamp(settings.odoo_package / ".stamp")
+    if stamp.read() == FORMAT:
+        return
+    log = settings.logs / "odoo-source.log"
+    log.unlink(missing_ok=True)
+    mirror = _debian_mirror()
+    if mirror is not None:
+        with made_aside(settings.odoo_package) as folder:
+            _unpack_debian_package(folder, *mirror, log)
+            Stamp(folder / ".stamp").write(FORMAT)
+    elif shutil.which("git"):
+        with made_aside(settings.odoo_package) as folder:
+            _clone(folder, log)
+            Stamp(folder / ".stamp").write(FORMAT)
+    else:
+        raise Failed("Odoo cannot be fetched: install git, or set ODOO_DIR to a checkout of Odoo 19.0")
+
+
+def _debian_mirror() -> tuple[str, str] | None:
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb") and _os_release().get("ID") == "debian"):
+        return None
+    targets = subprocess.run(["apt-get", "indextargets"], capture_output=True, text=True, check=False).stdout
+    return mirror_of(targets)
+
+
+def _os_release() -> Mapping[str, str]:
+    try:
+        lines = Path("/etc/os-release").read_text().splitlines()
+    except OSError:
+        return {}
+    return {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}
+
+
+def _unpack_debian_package(folder: Path, mirror: str, suite: str, log: Path) -> None:
+    work = folder / ".apt"
+    stable = "stable" if suite in NOT_STABLE else suite
+    options = _private_apt(work, mirror, (PACKAGE_SUITE, stable))
+    with step("Odoo 19.0: Debian's list of packages"):
+        _apt([*options, "update"], work, log)
+    with step("Odoo 19.0: Debian's package"):
+        names = [f"{name}/{PACKAGE_SUITE}" for name in (PACKAGE, *LINKED)] + [f"{ICONS}/{stable}"]
+        _apt([*options, "download", *names], work, log)
+    with step("Odoo 19.0: unpacking"):
+        for package in sorted(work.glob("*.deb")):
+            if processes.run(["dpkg-deb", "--extract", str(package), str(folder)], log=log) != 0:
+                raise Failed(f"{package.name} could not be unpacked; see {log}")
+        left_out = folder / "usr" / "lib" / "python3" / "dist-packages" / "addons" / LEFT_OUT
+        left_out.parent.mkdir(parents=True, exist_ok=True)
+        left_out.touch()
+        shutil.rmtree(work)
+
+
+def _private_apt(work: Path, mirror: str, suites: Iterable[str]) -> list[str]:
+    """Options that make apt use these suites, and folders of ours instead of the system's."""
+    (work / "lists" / "partial").mkdir(parents=True)
+    (work / "cache" / "archives" / "partial").mkdir(parents=True)
+    signed_by = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
+    sources = work / "sources.list"
+    sources.write_text("".join(f"deb {signed_by}{mirror} {suite} main\n" for suite in dict.fromkeys(suites)))
+    chosen = {
+        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceParts": "-",
+        "Dir::Etc::PreferencesParts": "-",
+        "Dir::Etc::Preferences": "-",
+        "Dir::State::Lists": work / "lists",
+        "Dir::Cache": work / "cache",
+        "APT::Sandbox::User": "root",  # its own user could not write here
+        "Acquire::Languages": "none",
+    }
+    return [f"-o{name}={value}" for name, value in chosen.items()]
+
+
+def _apt(arguments: list[str], work: Path, log: Path) -> None:
+    # `apt-get download` writes into the current folder.
+    if processes.run(["apt-get", *arguments], cwd=work, log=log) != 0:
+        raise Failed(
+            f"Debian's package of Odoo could not be fetched (or set ODOO_DIR to a checkout of Odoo 19.0); "
+            f"the log, {log}, ends so:\n{tail(log)}"
+        )
+
+
+def _clone(folder: Path, log: Path) -> None:
+    with step("Odoo 19.0: a shallow clone of its public branch"):
+        command = ["git", "clone", "--quiet", "--depth=1", f"--branch={SERIES}", PUBLIC_REPOSITORY, str(folder)]
+        if processes.run(command, log=log, env={**os.environ, "GIT_TERMINAL_PROMPT": "0"}) != 0:
+            raise Failed(
+                f"Odoo could not be cloned (or set ODOO_DIR to a checkout of Odoo 19.0); "
+                f"the log, {log}, ends so:\n{tail(log)}"
+            )
+
+
+def _put_on_path(settings: Settings, source: Path) -> None:
+    """Make `import odoo` work in our environment, for pytest and editors as well as for `odoo-bin`."""
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(settings.venv), "platbase": str(settings.venv)}))
+    _write_if_new(packages / "odoo_source.pth", f"{source}\n")
+
+
+def name_addon(settings: Settings) -> None:
+    """Odoo knows an addon by the name of its folder, and a clone can have any."""
+    link = settings.addons / ADDON
+    if not (link.is_symlink() and link.readlink() == ROOT):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(ROOT, target_is_directory=True)
+
+
+def _write_odoo_bin(settings: Settings) -> None:
+    """`odoo-bin`, as in a checkout; run by itself it finds its Python, and puts it first in PATH, as Odoo needs it."""
+    script = (
+        "#!/bin/sh\n"
+        f"""'''exec' env PATH="{settings.venv}/bin:$PATH" "{settings.python}" "$0" "$@"\n"""
+        "'''\n"
+        "import odoo.cli\n\n"
+        'if __name__ == "__main__":\n'
+        "    odoo.cli.main()\n"
+    )
+    _write_if_new(settings.odoo_bin, script, 0o755)
+
+
+def _write_if_new(path: Path, text: str, mode: int = 0o644) -> None:
+    if not path.exists() or path.read_text() != text:
+        write_atomically(path, text, mode)
