@@ -47,6 +47,7 @@ def fit_names(specs: Sequence[ToolSpec]) -> dict[str, ToolSpec]:
     A tool keeps its own name where that is valid and no other tool has it. Otherwise it is made valid and prefixed
     with its server's; where that is too long or still not unique, a hash of its server and its real name ends it.
     """
+    specs = list({(spec.server.id, spec.name): spec for spec in specs}.values())  # a tool given twice is one tool
     own = Counter(spec.name for spec in specs)
     prefixed = Counter(_prefixed(spec) for spec in specs)
     plain = {name for name, count in own.items() if count == 1 and _VALID_NAME.fullmatch(name)}
@@ -57,8 +58,6 @@ def fit_names(specs: Sequence[ToolSpec]) -> dict[str, ToolSpec]:
             name = _prefixed(spec)
             if len(name) > NAME_MAX_CHARS or name in plain or prefixed[name] > 1:
                 name = _hashed(name, spec)
-        if name in names:
-            raise ValueError(f"The tool {spec.name!r} of {spec.server.name!r} is there twice.")
         names[name] = spec
     return names
 
@@ -171,17 +170,15 @@ def _fit_type(schema: dict[str, Any]) -> None:
     written = schema.pop("type")
     types: list[str] = []
     for name in written if isinstance(written, list) else [written]:
-        if name in _TYPES:
-            types.append(name)
-        elif isinstance(name, str) and name.lower() in _KNOWN_MISTAKES | {kind: (kind, "") for kind in _TYPES}:
-            kind, format_ = _KNOWN_MISTAKES.get(name.lower(), (name.lower(), ""))
-            types.append(kind)
-            if format_:
-                schema.setdefault("format", format_)
-        else:  # nobody knows what it means: anything goes, and the server will say
+        word = name.lower() if isinstance(name, str) else ""
+        kind, format_ = (word, "") if word in _TYPES else _KNOWN_MISTAKES.get(word, ("", ""))
+        if not kind:  # nobody knows what it means: anything goes, and the server will say
             return
+        types.append(kind)
+        if format_:
+            schema.setdefault("format", format_)
     if types:
-        schema["type"] = types if isinstance(written, list) and len(types) > 1 else types[0]
+        schema["type"] = types if len(types) > 1 else types[0]
 
 
 def _fit_bounds(schema: dict[str, Any]) -> None:

@@ -63,6 +63,10 @@ def test_q29_a_server_whose_name_has_no_legal_character_is_called_by_its_number(
     assert list(fitted((ServerSpec(9, "店", "sse"), "a b"))) == ["server9_a_b"]
 
 
+def test_q29_a_tool_given_twice_is_one_tool():
+    assert list(fitted((SHOP, "search"), (SHOP, "search"))) == ["search"]
+
+
 @given(st.lists(st.tuples(st.sampled_from([SHOP, BANK]), st.text(min_size=1, max_size=80)), unique=True), st.randoms())
 def test_q29_names_are_valid_unique_exact_and_independent_of_the_order(pairs, random):
     specs = tools(*pairs)
@@ -102,6 +106,7 @@ def test_q30_a_schema_that_says_nothing_becomes_an_object_without_properties(sch
     ({"type": "any"}, {}),
     ({"type": "money", "description": "?"}, {"description": "?"}),
     ({"type": 7}, {}),
+    ({"type": [{}]}, {}),
     ({"type": "array"}, {"type": "array", "items": {}}),
     ({"type": "array", "items": [{"type": "int"}, {"type": "string"}]},
      {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"type": "string"}]}}),
