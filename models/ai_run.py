@@ -333,6 +333,18 @@ class AiRun(models.Model):
         self._notify_typing(False)
         self._broadcast()
 
+    @api.model
+    def _prepare_deletion(self, channels):
+        """Have the runs of `channels` to ourselves before they are deleted with them: a host may be at work on them."""
+        self.env.flush_all()
+        for query in (
+            "SELECT FROM ai_run WHERE channel_id IN %s FOR UPDATE",
+            "SELECT FROM ai_tool_call WHERE run_id IN (SELECT id FROM ai_run WHERE channel_id IN %s) FOR UPDATE",
+            "DELETE FROM ai_run_event WHERE run_id IN (SELECT id FROM ai_run WHERE channel_id IN %s)",
+        ):
+            # a conflict is no error: the request begins anew, and nobody needs to read of it in the log
+            self.env.cr.execute(query, [channels._ids], log_exceptions=False)
+
     def _set_usage(self, rounds, usage):
         self.write({
             "rounds": rounds,

@@ -14,13 +14,21 @@ NOTIFY_CHANNEL = "ai_discuss_run"  # its payload is a JSON list of the ids of ru
 KEEP_DAYS = 7  # after a run has ended; later its frames are made from its records
 
 
+class LooseMany2one(fields.Many2one):
+    """A link without a foreign key: whoever deletes a run (with its conversation, say) could not delete the events that
+    its host stores meanwhile, and would fail. Who writes events checks that there is such a run."""
+
+    def update_db_foreign_key(self, model, column):
+        pass
+
+
 class AiRunEvent(models.Model):
     _name = "ai.run.event"
     _description = "Event of an AI Run"
     _order = "run_id, seq"
     _log_access = False
 
-    run_id = fields.Many2one("ai.run", required=True, readonly=True, ondelete="cascade")
+    run_id = LooseMany2one("ai.run", required=True, readonly=True, ondelete="cascade")
     attempt = fields.Integer(required=True, readonly=True)
     seq = fields.Integer(required=True, readonly=True)
     payload = fields.Json(required=True, readonly=True)
@@ -65,4 +73,7 @@ class AiRunEvent(models.Model):
              WHERE run.id = event.run_id AND run.finished_at < now() AT TIME ZONE 'UTC' - make_interval(days => %s)
             """,
             [KEEP_DAYS],
+        )
+        self.env.cr.execute(
+            "DELETE FROM ai_run_event event WHERE NOT EXISTS (SELECT FROM ai_run run WHERE run.id = event.run_id)"
         )

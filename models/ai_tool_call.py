@@ -13,7 +13,7 @@ from ..services.events import ToolCallFinished, ToolCallStarted
 from ..services.messages import ToolResult
 from ..services.specs import Decision
 from ..services.states import TOOL_CALL_ENDS, ToolCallState
-from ..services.transcript import decode_part, encode_part
+from ..services.transcript import encode_part
 
 MAX_PARTS_CHARS = 8 * 1024 * 1024  # of one call; beyond that a part is remembered without its data
 
@@ -98,7 +98,7 @@ class AiToolCall(models.Model):
         })
 
     def _result(self):
-        """The call's result as the engine knows it; only where it has ended."""
+        """The call's result as the model knows it; only where it has ended. What people see beside it stays here."""
         self.ensure_one()
         return ToolResult(
             self.call_id,
@@ -106,7 +106,6 @@ class AiToolCall(models.Model):
             ToolCallState(self.state),
             self.duration_ms,
             self.truncated,
-            tuple(map(decode_part, self.parts or ())),
         )
 
     def _decision(self):

@@ -58,6 +58,10 @@ class DiscussChannel(models.Model):
                 channel._ai_seat_assistant()
         return result
 
+    @api.ondelete(at_uninstall=True)
+    def _unlink_ai_runs(self):
+        self.env["ai.run"]._prepare_deletion(self)
+
     def _sync_field_names(self):
         names = super()._sync_field_names()
         names[None] += ["ai_reply_mode"]

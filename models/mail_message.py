@@ -11,6 +11,7 @@ class MailMessage(models.Model):
     _inherit = "mail.message"
 
     tool_call_ids = fields.One2many("ai.tool.call", "message_id", "Tool Calls", readonly=True)
+    ai_run_ids = fields.One2many("ai.run", "message_id", "AI Run", readonly=True)  # one, of a reply
 
     def _to_store_defaults(self, target):
         assistants = self.env["ai.assistant"]._ids_by_partner()
@@ -28,8 +29,8 @@ class MailMessage(models.Model):
         self.ensure_one()
         is_assistant = self.author_id == assistant.partner_id
         # sudo: ai.run - whoever reads the reply may know how it came about
-        run = self.env["ai.run"].sudo().search([("message_id", "=", self.id)], limit=1)
-        turns, results = run._stored_turns() if is_assistant and run else ((), {})
+        run = self.sudo().ai_run_ids[:1] if is_assistant else None
+        turns, results = run._stored_turns() if run else ((), {})
         return StoredMessage(
             author=self.author_id.name or self.author_guest_id.name or self.email_from or "",
             text=self._ai_text(),

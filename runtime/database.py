@@ -11,8 +11,9 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from odoo import SUPERUSER_ID, api
 from odoo.modules.registry import Registry
@@ -35,7 +36,7 @@ class Database:
 
     def __init__(self, db_name: str):
         self.name = db_name
-        self._work: SimpleQueue = SimpleQueue()
+        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._serve, name=f"ai_discuss.database.{number}", daemon=True)
             for number in range(THREADS)
@@ -51,59 +52,80 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        self._work.put((work, loop, future))
+        self._orders.put(_Order(work, loop, future))
         return await future
 
     def close(self) -> None:
         """Let the threads end after what they have to do."""
         for _thread in self._threads:
-            self._work.put(None)
+            self._orders.put(None)
 
     def _serve(self) -> None:
         threading.current_thread().dbname = self.name  # for Odoo's log
-        while item := self._work.get():
-            work, loop, future = item
+        while order := self._orders.get():
             try:
-                outcome, settle = self._transact(work), future.set_result
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to whoever waits
-                outcome, settle = error, future.set_exception
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_settle, future, settle, outcome)
-            del item, work, future, outcome, settle
+                self._transact(order)
+            except BaseException as error:
+                if order.is_done:
+                    _logger.warning("What follows a commit on %s failed", self.name, exc_info=True)
+                order.fail(error)
+            del order
 
-    def _transact(self, work: Callable[[api.Environment], T]) -> T:
+    def _transact(self, order: "_Order") -> None:
         conflicts, outages = 0, 0
         while True:
             try:
-                return self._once(work)
+                return self._once(order)
             except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY as error:
                 conflicts += 1
-                if conflicts == CONFLICT_TRIES:
+                if order.is_done or conflicts == CONFLICT_TRIES:
                     raise
                 delay = min(CONFLICT_DELAY_S * 2**conflicts, MAX_CONFLICT_DELAY_S) * random.uniform(0.5, 1)
                 _logger.debug("A transaction of %s conflicts (%s), again in %.3f s", self.name, error, delay)
             except (OperationalError, InterfaceError, PoolError) as error:
-                if outages == len(OUTAGE_DELAYS_S):
+                if order.is_done or outages == len(OUTAGE_DELAYS_S):
                     raise
                 delay = OUTAGE_DELAYS_S[outages]
                 outages += 1
                 _logger.warning("The database %s is not available (%s), again in %s s", self.name, error, delay)
             time.sleep(delay)
 
-    def _once(self, work: Callable[[api.Environment], T]) -> T:
+    def _once(self, order: "_Order") -> None:
         registry = Registry(self.name)
         with registry.cursor() as cr:
             registry = registry.check_signaling(cr)
+            results = []
+            # before the hooks of Odoo: to announce notifications on the bus takes longer than all the rest
+            cr.postcommit.add(lambda: order.answer(results[0]))
             try:
-                result = work(api.Environment(cr, SUPERUSER_ID, {}))
+                results.append(order.work(api.Environment(cr, SUPERUSER_ID, {})))
                 cr.commit()
             except BaseException:
                 registry.reset_changes()
                 raise
         registry.signal_changes()
-        return result
 
 
-def _settle(future, settle, outcome) -> None:
-    if not future.cancelled():
-        settle(outcome)
+@dataclass(slots=True)
+class _Order:
+    """A transaction that a coroutine waits for."""
+
+    work: Callable[[api.Environment], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future
+    is_done: bool = False  # it is committed
+
+    def answer(self, result: Any) -> None:
+        self.is_done = True
+        self._tell(lambda: self.future.set_result(result))
+
+    def fail(self, error: BaseException) -> None:
+        self._tell(lambda: self.future.set_exception(error))
+
+    def _tell(self, settle: Callable[[], None]) -> None:
+        def tell() -> None:
+            if not self.future.done():
+                settle()
+
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(tell)

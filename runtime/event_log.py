@@ -13,23 +13,20 @@ from ..services.ports import JournalRow
 
 # A row goes in while its attempt is the newest; the lock makes a takeover wait for it, and it for a takeover, but
 # neither for a step (`ai.run._lock_journal`). What was stored by an earlier try, unheard of, is skipped. A payload of
-# NOTIFY is limited to 8,000 bytes: 600 ids.
+# NOTIFY is limited to 8,000 bytes: 600 ids. The runs are found by their keys alone, whatever the planner believes.
 APPEND = """
-WITH incoming AS (
-    SELECT * FROM unnest(%(run_ids)s::int[], %(attempts)s::int[], %(seqs)s::int[], %(payloads)s::text[])
-                  AS row(run_id, attempt, seq, payload)
-), owned AS (
-    SELECT id, attempt FROM ai_run
-     WHERE (id, attempt) IN (SELECT run_id, attempt FROM incoming) AND state = 'running'
-     ORDER BY id FOR KEY SHARE
+WITH run AS MATERIALIZED (
+    SELECT id, attempt, state FROM ai_run WHERE id = ANY(%(run_ids)s::int[]) ORDER BY id FOR KEY SHARE
+), incoming AS MATERIALIZED (
+    SELECT new.* FROM json_to_recordset(%(rows)s::json) AS new(run_id int, attempt int, seq int, payload jsonb)
+      JOIN run ON run.id = new.run_id AND run.attempt = new.attempt AND run.state = 'running'
 ), stored AS (
     INSERT INTO ai_run_event (run_id, attempt, seq, payload, create_date)
-    SELECT run_id, incoming.attempt, seq, payload::jsonb, now() AT TIME ZONE 'UTC'
-      FROM incoming JOIN owned ON owned.id = run_id AND owned.attempt = incoming.attempt
+    SELECT run_id, attempt, seq, payload, now() AT TIME ZONE 'UTC' FROM incoming
     ON CONFLICT (run_id, seq) DO NOTHING
 )
-SELECT array_agg(id), pg_notify('ai_discuss_run', json_agg(id)::text)
-  FROM (SELECT id, row_number() OVER () / 600 AS part FROM owned) AS announced GROUP BY part
+SELECT array_agg(run_id), pg_notify('ai_discuss_run', json_agg(run_id)::text)
+  FROM (SELECT run_id, row_number() OVER () / 600 AS part FROM incoming GROUP BY run_id) AS announced GROUP BY part
 """
 
 
@@ -41,21 +38,23 @@ class EventLog:
         self._connection: psycopg.AsyncConnection | None = None
 
     async def append(self, rows: Sequence[JournalRow]) -> set[int]:
-        run_ids = [row.run_id for row in rows]
+        run_ids = {row.run_id for row in rows}
+        # one text for all rows: psycopg takes several times as long to adapt an array of them
         values = {
-            "run_ids": run_ids,
-            "attempts": [row.attempt for row in rows],
-            "seqs": [row.seq for row in rows],
-            "payloads": [json.dumps(wire_v1.encode(row.event)) for row in rows],
+            "run_ids": f"{{{','.join(map(str, run_ids))}}}",
+            "rows": json.dumps([
+                {"run_id": row.run_id, "attempt": row.attempt, "seq": row.seq, "payload": wire_v1.encode(row.event)}
+                for row in rows
+            ]),
         }
         connection = await self._connected()
         try:
             cursor = await connection.execute(APPEND, values)
-            owned = [run_id for ids, _notified in await cursor.fetchall() for run_id in ids]
+            stored = [run_id for ids, _notified in await cursor.fetchall() for run_id in ids]
         except BaseException:  # its state is unknown, also after a cancellation
             await self.aclose()
             raise
-        return set(run_ids).difference(owned)
+        return run_ids.difference(stored)
 
     async def aclose(self) -> None:
         connection, self._connection = self._connection, None

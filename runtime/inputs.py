@@ -89,7 +89,11 @@ def _messages(run, assistant):
     if run.messages:
         return list(map(from_wire, run.messages)), []
     # sudo: mail.message - of a conversation that the one who asked may read, which was checked
-    stored = [message._ai_stored(assistant) for message in _conversation(run.sudo())]
+    conversation = _conversation(run.sudo())
+    told = conversation.ai_run_ids
+    told.fetch(["transcript"])  # all at once, here and below, instead of for each message
+    told.tool_call_ids.fetch(["call_id", "response", "state"])
+    stored = [message._ai_stored(assistant) for message in conversation]
     return history.build(
         assistant.system_prompt or "", stored, is_group=_is_group(run.channel_id), budget_chars=HISTORY_CHARS
     )

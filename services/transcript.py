@@ -39,8 +39,3 @@ def decode_turn(data: Mapping[str, Any]) -> Turn:
 def encode_part(part: ToolPart) -> dict[str, Any]:
     """`part` as a dict that is valid JSON."""
     return storable({field: getattr(part, field) for field in ToolPart.__slots__})
-
-
-def decode_part(data: Mapping[str, Any]) -> ToolPart:
-    """The inverse of `encode_part`."""
-    return ToolPart(**data)

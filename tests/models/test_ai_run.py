@@ -315,6 +315,21 @@ class TestRecords(RunCase):
         self.assertFalse(self.frames(old))
         self.assertTrue(self.frames(new))
 
+    def test_what_a_deleted_run_left_in_the_journal_is_purged(self):
+        run = self.told()
+        run_id = run.id
+        run.unlink()
+        self.assertTrue(self.env["ai.run.event"].search([("run_id", "=", run_id)]))
+        self.env["ai.run.event"]._gc_events()
+        self.assertFalse(self.env["ai.run.event"].search([("run_id", "=", run_id)]))
+
+    def test_a_deleted_conversation_takes_its_runs_and_their_journals_along(self):
+        run = self.told()
+        run_id = run.id
+        self.channel.unlink()
+        self.assertFalse(run.exists())
+        self.assertFalse(self.env["ai.run.event"].search([("run_id", "=", run_id)]))
+
     def test_a_stream_is_over_after_its_last_frame_also_when_the_journal_is_gone(self):
         run = self.told()
         last = len(self.frames(run))

@@ -26,16 +26,16 @@ class TestTail(BaseCase):
 
     def setUp(self):
         super().setUp()
-        self.run_id = self.execute(
+        self.assistant_id = self.execute(
             "INSERT INTO ai_assistant (name, max_rounds, create_uid) VALUES ('Viewed', 10, 1) RETURNING id"
         )
-        self.assistant_id = self.run_id
         self.run_id = self.execute(
             "INSERT INTO ai_run (assistant_id, user_id, company_id, state, attempt) SELECT %s, 1, id, 'running', 1"
             " FROM res_company LIMIT 1 RETURNING id",
             self.assistant_id,
         )
         self.addCleanup(self.execute, "DELETE FROM ai_assistant WHERE id = %s", self.assistant_id)
+        self.addCleanup(self.execute, "DELETE FROM ai_run_event WHERE run_id = %s", self.run_id)
         self.seq = 0
 
     def execute(self, query, *params):
