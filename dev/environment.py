@@ -46,7 +46,9 @@ def lock(settings: Settings) -> None:
     for source, target in (("uv.in", uv.LOCK), ("dev.in", LOCK)):
         with step(f"Locking requirements/{source}"):
             command = [program, "pip", "compile", *common, source, f"--output-file={target}"]
-            if processes.run(command, env=index.for_uv(os.environ), cwd=LOCK.parent) != 0:
+            # Wheels that lie on this machine would be locked with their own hashes only, and no other's would pass.
+            environ = replace(index, find_links=()).for_uv(os.environ)
+            if processes.run(command, env=environ, cwd=LOCK.parent) != 0:
                 raise Failed(f"uv could not lock requirements/{source}")
 
 

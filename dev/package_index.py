@@ -8,12 +8,11 @@ from __future__ import annotations
 import configparser
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-PUBLIC_INDEX = "https://pypi.org/simple"  # pip's and uv's own default, for when nothing else is configured
 PIP_OPTIONS = ("index-url", "extra-index-url", "find-links", "cert", "trusted-host")
 
 
@@ -21,7 +20,8 @@ PIP_OPTIONS = ("index-url", "extra-index-url", "find-links", "cert", "trusted-ho
 class PackageIndex:
     """Where packages come from, and whom to trust for it."""
 
-    urls: tuple[str, ...] = (PUBLIC_INDEX,)  # the main one first
+    main: str | None = None  # none where nothing is configured: pip and uv have a default of their own
+    extra: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     certificates: str | None = None
     insecure_hosts: tuple[str, ...] = ()
@@ -29,8 +29,8 @@ class PackageIndex:
     def for_uv(self, environ: Mapping[str, str]) -> dict[str, str]:
         """`environ`, with what it doesn't say to uv yet said in uv's own variables."""
         said = {
-            "UV_DEFAULT_INDEX": self.urls[0],
-            "UV_INDEX": " ".join(self.urls[1:]),
+            "UV_DEFAULT_INDEX": self.main or "",
+            "UV_INDEX": " ".join(self.extra),
             "UV_FIND_LINKS": ",".join(self.find_links),
             "UV_INSECURE_HOST": " ".join(self.insecure_hosts),
             "SSL_CERT_FILE": self.certificates or "",
@@ -49,15 +49,22 @@ class PackageIndex:
 def discover(environ: Mapping[str, str], pip_files: Iterable[Path] | None = None) -> PackageIndex:
     """The index that is configured: uv's variables win over pip's, and those over pip's files, as with the tools."""
     pip = _pip_options(environ, _pip_files(environ) if pip_files is None else pip_files)
-    main = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL") or pip.get("index-url") or PUBLIC_INDEX
+    main = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL") or pip.get("index-url") or ""
     extra = environ.get("UV_INDEX") or environ.get("UV_EXTRA_INDEX_URL") or pip.get("extra-index-url", "")
-    urls = [_without_name(main.strip()), *(_without_name(url) for url in extra.split())]
     return PackageIndex(
-        urls=tuple(url.rstrip("/") for url in dict.fromkeys(urls) if _exists(url)) or (PUBLIC_INDEX,),
+        main=next(_places(main), None),
+        extra=tuple(dict.fromkeys(_places(extra))),
         find_links=tuple(place for place in pip.get("find-links", "").split() if _exists(place)),
         certificates=environ.get("SSL_CERT_FILE") or pip.get("cert"),
         insecure_hosts=tuple(pip.get("trusted-host", "").split()),
     )
+
+
+def _places(urls: str) -> Iterator[str]:
+    """The addresses of a setting that are there, each in its plain form."""
+    for url in map(_without_name, urls.split()):
+        if _exists(url):
+            yield url.rstrip("/")
 
 
 def _pip_options(environ: Mapping[str, str], files: Iterable[Path]) -> dict[str, str]:

@@ -68,8 +68,8 @@ def _fetch_uv(index: PackageIndex) -> bytes:
     wanted = LOCK.read_text()
     version = re.search(r"^uv==(\S+)", wanted, re.MULTILINE)[1]
     hashes = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", wanted))
-    problem = "no index has it"
-    for page in (*index.find_links, *(f"{url}/uv/" for url in index.urls)):
+    problem = "no index has it" if index.main else "install pip (python3-pip), or name a package index in PIP_INDEX_URL"
+    for page in (*index.find_links, *(f"{url}/uv/" for url in filter(None, (index.main, *index.extra)))):
         try:
             for url in _links(page, index):
                 if _fits(url, version):
