@@ -24,6 +24,7 @@
         "views/ai_discuss_menus.xml",
     ],
     "demo": ["demo/ai_discuss_demo.xml"],
+    "images": ["static/description/main_screenshot.png"],
     "assets": {
         "web.assets_backend": [
             "ai_discuss/static/src/**/*",

@@ -10,6 +10,11 @@ from . import processes
 from .output import Failed, step, tail
 from .settings import Settings
 
+# Without the network flags, it is busy looking for its maker's servers; as root it doesn't start with a sandbox.
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

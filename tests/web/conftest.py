@@ -4,6 +4,7 @@ The browser belongs to its module, not to the session: Playwright keeps an event
 other tests could not use `asyncio.run` meanwhile.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,16 +12,12 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
+from dev.browser import ARGUMENTS
 from dev.demo_model import MODEL
 from tests.dev.peers import running
 from tests.live import LiveServer, Person
 
-CHROMIUM = "/usr/bin/chromium"
-# Without these, it is busy looking for its maker's servers; and as root it doesn't start with a sandbox.
-CHROMIUM_ARGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+CHROMIUM = os.environ.get("AI_DISCUSS_TEST_CHROMIUM", "/usr/bin/chromium")
 PATIENCE_MS = 20_000
 PAGE_PATIENCE_MS = 120_000  # the first page waits for Odoo to compile its assets
 # Odoo's own, whenever a page is left while it asks for something.
@@ -56,7 +53,7 @@ def office(live: LiveServer) -> Iterator[Office]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
 
