@@ -48,7 +48,7 @@ def lock(settings: Settings) -> None:
         with step(f"Locking requirements/{source}"):
             command = [program, "pip", "compile", *common, source, f"--output-file={target}"]
             # Wheels that lie on this machine would be locked with their own hashes only, and no other's would pass.
-            environ = replace(index, find_links=()).for_uv(os.environ)
+            environ = replace(index, extra=(), find_links=()).for_uv(os.environ)
             if processes.run(command, env=environ, cwd=LOCK.parent) != 0:
                 raise Failed(f"uv could not lock requirements/{source}")
 
