@@ -15,9 +15,8 @@ from odoo.http import Response, request
 from odoo.tools import config, plaintext2html
 
 from ..runtime import settings, tail
-from ..services import sse
+from ..services import sse, wire_v1
 from ..services.states import RUN_ENDS
-from ..services.wire_v1 import storable_text
 from .dispatcher import MAX_BODY_BYTES, ApiError, bad_request
 
 STREAM_URL = "/api/ai/stream/<int:channel_id>"
@@ -63,7 +62,7 @@ def _message_of(body: dict) -> tuple[str, list[int]]:
         raise bad_request("'message' must be a text.")
     if not isinstance(attachment_ids, list) or not all(type(item) is int for item in attachment_ids):
         raise bad_request("'attachment_ids' must be a list of numbers.")
-    text = storable_text(text)
+    text = wire_v1.storable_text(text)
     if not text.strip() and not attachment_ids:
         raise ApiError(HTTPStatus.BAD_REQUEST, "no_message", "Say something in 'message', or attach a file.")
     return text, attachment_ids
@@ -168,7 +167,7 @@ def _frames(dbname: str, run_id: int, after_seq: int) -> Iterator[bytes]:
     try:
         yield b""  # the status and headers leave now, not with the first frame
         for item in follower:
-            yield sse.PING if item is None else sse.frame(run_id, *item)
+            yield sse.PING if item is None else _frame(run_id, *item)
             if time.monotonic() > end:
                 return
     except Exception:
@@ -176,6 +175,10 @@ def _frames(dbname: str, run_id: int, after_seq: int) -> Iterator[bytes]:
     finally:
         follower.close()
         thread.type = thread_type
+
+
+def _frame(run_id: int, seq: int, payload: dict) -> bytes:
+    return sse.frame(run_id, seq, wire_v1.in_order(payload))
 
 
 def _slice_seconds() -> float:

@@ -107,6 +107,13 @@ def decode(payload: Mapping[str, Any]) -> Event:
     return cls(**values)
 
 
+def in_order(payload: Mapping[str, Any]) -> Payload:
+    """`payload` with its keys as the contract lists them, `type` first: jsonb forgets their order, and people read it."""
+    frame = _FRAMES[_CLASSES[payload["type"]]]
+    order = ("type", *frame.keys, *frame.derived, *frame.optional, *frame.constants)
+    return {key: payload[key] for key in order if key in payload}
+
+
 class _Row(NamedTuple):
     round: int
     seq: int

@@ -24,7 +24,7 @@ from services.events import (
 )
 from services.messages import Usage
 from services.states import TOOL_CALL_ENDS, RunState, ToolCallState
-from services.wire_v1 import MAX_DEPTH, decode, encode, without_void
+from services.wire_v1 import MAX_DEPTH, decode, encode, in_order, without_void
 
 FRAMES = [
     (RunStarted(12, RunState.RUNNING), {"type": "run", "run_id": 12, "state": "running"}),
@@ -256,3 +256,11 @@ def test_seqs_stay_with_their_payloads():
     payloads = list(enumerate(map(encode, [START, Chunk("a"), Restart(1), Chunk("b")]), 1))
     assert list(without_void(payloads)) == [payloads[0], payloads[3]]
     assert list(without_void(iter(payloads))) == [payloads[0], payloads[3]]
+
+
+def test_a_frame_that_came_out_of_the_database_is_read_in_the_contracts_order():
+    payload = encode(Chunk("Hi"))
+    shuffled = dict(sorted(payload.items()))
+    assert list(shuffled) == ["content", "done", "type"]
+    assert in_order(shuffled) == payload
+    assert list(in_order(shuffled)) == ["type", "content", "done"]
