@@ -1,7 +1,8 @@
 """The one vocabulary of events: what happens in a run, for whoever watches.
 
 The loop emits them, the journal keeps them, `wire_v1` and `wire_openai` encode them. An event is news, not state:
-losing one is tolerable; what must not be lost is a step (see `ports.Steps`). Timestamps are milliseconds since 1970, UTC.
+losing one is tolerable; what must not be lost is a step (see `ports.Steps`).
+All timestamps are milliseconds since 1970, UTC.
 """
 
 import time
