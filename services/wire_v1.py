@@ -108,7 +108,7 @@ def decode(payload: Mapping[str, Any]) -> Event:
 
 
 def in_order(payload: Mapping[str, Any]) -> Payload:
-    """`payload` with its keys as the contract lists them, `type` first: people read them, and jsonb forgets the order."""
+    """`payload` with its keys as the contract lists them: people read `type` first, and jsonb forgets the order."""
     frame = _FRAMES[_CLASSES[payload["type"]]]
     order = ("type", *frame.keys, *frame.derived, *frame.optional, *frame.constants)
     return {key: payload[key] for key in order if key in payload}
