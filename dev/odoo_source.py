@@ -1,7 +1,6 @@
 """Odoo 19.0 itself: a checkout that a person names, else Debian's package, else a clone of Odoo's public branch.
 
-Debian's package is unpacked, never installed, with the packages that it links to; apt verifies their signatures. The
-mirror is the one that this machine's own apt uses. None of it needs root.
+Debian's package is unpacked, never installed, with the packages that it links to; see `debian.py`.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from . import processes
+from . import debian, processes
 from .output import Failed, step, tail
 from .settings import ADDON, ROOT, Settings
 from .stamps import Stamp, hash_of, made_aside, write_atomically
@@ -27,8 +25,6 @@ LINKED = (  # what Odoo's static files link to
     "libjs-jquery", "libjs-jquery-form", "libjs-underscore",
 )  # fmt: skip
 ICONS = "fonts-font-awesome"  # of a stable suite: the files of the newer version have other names
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-NOT_STABLE = ("sid", "unstable", "testing", "experimental")
 LEFT_OUT = "mail/static/lib/selfie_segmentation/selfie_segmentation.js"  # not free enough for Debian; pages ask for it
 PUBLIC_REPOSITORY = "https://github.com/odoo/odoo"
 FORMAT = "2"  # changes when what is made here changes
@@ -74,19 +70,6 @@ def series_of(source: Path) -> str | None:
     return f"{match[1]}.{match[2]}" if match and (source / "addons" / "mail").is_dir() else None
 
 
-def mirror_of(targets: str) -> tuple[str, str] | None:
-    """This machine's mirror and suite, from what `apt-get indextargets` says; None where they are not Debian's."""
-    for paragraph in targets.split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line)
-        suite = fields.get("Codename") or fields.get("Release", "")
-        if fields.get("Created-By") != "Packages" or fields.get("Component") != "main":
-            continue
-        if fields.get("Origin", "Debian") != "Debian" or "-" in suite:  # -security, -updates, -backports
-            continue
-        return fields["Repo-URI"], suite
-    return None
-
-
 def _source(settings: Settings) -> Path:
     """The folder that holds `odoo/` and `addons/`."""
     if settings.odoo_dir is not None:
@@ -101,10 +84,10 @@ def _ensure_unpacked(settings: Settings) -> None:
         return
     log = settings.logs / "odoo-source.log"
     log.unlink(missing_ok=True)
-    mirror = _debian_mirror()
+    mirror = debian.find_mirror()
     if mirror is not None:
         with made_aside(settings.odoo_package) as folder:
-            _unpack_debian_package(folder, *mirror, log)
+            _unpack_debian_package(folder, mirror, log)
             Stamp(folder / ".stamp").write(FORMAT)
     elif shutil.which("git"):
         with made_aside(settings.odoo_package) as folder:
@@ -114,67 +97,18 @@ def _ensure_unpacked(settings: Settings) -> None:
         raise Failed("Odoo cannot be fetched: install git, or set ODOO_DIR to a checkout of Odoo 19.0")
 
 
-def _debian_mirror() -> tuple[str, str] | None:
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb") and _os_release().get("ID") == "debian"):
-        return None
-    targets = subprocess.run(["apt-get", "indextargets"], capture_output=True, text=True, check=False).stdout
-    return mirror_of(targets)
-
-
-def _os_release() -> Mapping[str, str]:
-    try:
-        lines = Path("/etc/os-release").read_text().splitlines()
-    except OSError:
-        return {}
-    return {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}
-
-
-def _unpack_debian_package(folder: Path, mirror: str, suite: str, log: Path) -> None:
-    work = folder / ".apt"
-    stable = "stable" if suite in NOT_STABLE else suite
-    options = _private_apt(work, mirror, (PACKAGE_SUITE, stable))
+def _unpack_debian_package(folder: Path, mirror: debian.Mirror, log: Path) -> None:
+    apt = debian.Apt(folder / ".apt", mirror, (PACKAGE_SUITE, mirror.stable), log)
     with step("Odoo 19.0: Debian's list of packages"):
-        _apt([*options, "update"], work, log)
+        apt.update()
     with step("Odoo 19.0: Debian's package"):
-        names = [f"{name}/{PACKAGE_SUITE}" for name in (PACKAGE, *LINKED)] + [f"{ICONS}/{stable}"]
-        _apt([*options, "download", *names], work, log)
+        apt.download([*(f"{name}/{PACKAGE_SUITE}" for name in (PACKAGE, *LINKED)), f"{ICONS}/{mirror.stable}"])
     with step("Odoo 19.0: unpacking"):
-        for package in sorted(work.glob("*.deb")):
-            if processes.run(["dpkg-deb", "--extract", str(package), str(folder)], log=log) != 0:
-                raise Failed(f"{package.name} could not be unpacked; see {log}")
+        apt.unpack(folder)
         left_out = folder / "usr" / "lib" / "python3" / "dist-packages" / "addons" / LEFT_OUT
         left_out.parent.mkdir(parents=True, exist_ok=True)
         left_out.touch()
-        shutil.rmtree(work)
-
-
-def _private_apt(work: Path, mirror: str, suites: Iterable[str]) -> list[str]:
-    """Options that make apt use these suites, and folders of ours instead of the system's."""
-    (work / "lists" / "partial").mkdir(parents=True)
-    (work / "cache" / "archives" / "partial").mkdir(parents=True)
-    signed_by = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
-    sources = work / "sources.list"
-    sources.write_text("".join(f"deb {signed_by}{mirror} {suite} main\n" for suite in dict.fromkeys(suites)))
-    chosen = {
-        "Dir::Etc::SourceList": sources,
-        "Dir::Etc::SourceParts": "-",
-        "Dir::Etc::PreferencesParts": "-",
-        "Dir::Etc::Preferences": "-",
-        "Dir::State::Lists": work / "lists",
-        "Dir::Cache": work / "cache",
-        "APT::Sandbox::User": "root",  # its own user could not write here
-        "Acquire::Languages": "none",
-    }
-    return [f"-o{name}={value}" for name, value in chosen.items()]
-
-
-def _apt(arguments: list[str], work: Path, log: Path) -> None:
-    # `apt-get download` writes into the current folder.
-    if processes.run(["apt-get", *arguments], cwd=work, log=log) != 0:
-        raise Failed(
-            f"Debian's package of Odoo could not be fetched (or set ODOO_DIR to a checkout of Odoo 19.0); "
-            f"the log, {log}, ends so:\n{tail(log)}"
-        )
+        shutil.rmtree(apt.folder)
 
 
 def _clone(folder: Path, log: Path) -> None:

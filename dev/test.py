@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def run(settings: Settings, server: Server, arguments: Sequence[str]) -> int:
             database.drop_leftovers(settings, server)
             database.drop(settings, server, database.TESTS)
             database.copy(settings, server, database.TEMPLATE, database.TESTS)
+        shutil.rmtree(_live_logs(settings), ignore_errors=True)
         conf = settings.state / "pytest.conf"
         write_atomically(conf, settings.test_conf.read_text() + f"db_name = {database.TESTS}\n", 0o600)
         options = [f"--odoo-config={conf}", "--odoo-http", *_options(settings)]
@@ -52,7 +54,7 @@ def _chosen(settings: Settings, arguments: Sequence[str], rooms: Sequence[str]) 
 
 def _options(settings: Settings) -> list[str]:
     here = settings.addons / ADDON
-    return [f"--config-file={here / 'pyproject.toml'}", f"--rootdir={here}", f"--confcutdir={here / 'tests'}"]
+    return [f"--config-file={here / 'pyproject.toml'}", f"--rootdir={here}"]
 
 
 def _variables(settings: Settings, chromium: Path | None) -> dict[str, str]:
@@ -62,10 +64,16 @@ def _variables(settings: Settings, chromium: Path | None) -> dict[str, str]:
         "AI_DISCUSS_TEST_ODOO": str(settings.odoo_bin),
         "AI_DISCUSS_TEST_CONF": str(settings.test_conf),
         "AI_DISCUSS_TEST_TEMPLATE": database.TEMPLATE,
+        "AI_DISCUSS_TEST_LOGS": str(_live_logs(settings)),
         **({"AI_DISCUSS_TEST_CHROMIUM": str(chromium)} if chromium else {}),
     }
 
 
+def _live_logs(settings: Settings) -> Path:
+    """Where one finds what the servers under test had to say, until the next run."""
+    return settings.logs / "live"
+
+
 def _pytest(settings: Settings, arguments: Sequence[str], variables: Mapping[str, str]) -> int:
-    # From the repository's root, so that a test's relative paths and those in its report are what people expect.
-    return processes.run([str(settings.python), "-m", "pytest", *arguments], env=variables, cwd=ROOT)
+    # Next to the addon, so that the report names tests as `ai_discuss/tests/…`.
+    return processes.run([str(settings.python), "-m", "pytest", *arguments], env=variables, cwd=settings.addons)

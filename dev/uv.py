@@ -1,7 +1,7 @@
 """uv, the program that fetches all other packages. It comes from the package index like everything else.
 
-Where this Python has pip, pip fetches it; else its wheel is fetched and unpacked here. Both ways, the hashes in
-`requirements/uv.txt` decide. Not an installer: it knows one package.
+Where this Python has pip, pip fetches it. Where it hasn't, the wheel is fetched here from the index that is configured,
+and where none is, Debian's pip helps out. Each way, the hashes in `requirements/uv.txt` decide.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ import base64
 import hashlib
 import html
 import io
+import os
 import platform
 import re
+import shutil
 import ssl
 import subprocess
 import sys
 import sysconfig
 import urllib.request
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urldefrag, urljoin, urlsplit
 
-from . import processes
+from . import debian, processes
 from .output import Failed, step, tail
 from .package_index import PackageIndex
 from .settings import ROOT, Settings
@@ -42,33 +45,53 @@ def ensure(settings: Settings, index: PackageIndex) -> Path:
     stamp = Stamp(folder / "stamp")
     key = hash_of([LOCK])
     if stamp.read() != key:
+        log = settings.logs / "uv.log"
+        log.unlink(missing_ok=True)
         with step("uv, which fetches the rest"), made_aside(folder) as aside:
-            if _has_pip():
-                _install_uv_with_pip(aside, settings.logs / "uv.log")
-            else:
-                _unpack_uv(_fetch_uv(index), aside)
+            _install(aside, index, log)
             Stamp(aside / "stamp").write(key)
     return folder / "bin" / "uv"
+
+
+def _install(folder: Path, index: PackageIndex, log: Path) -> None:
+    if _has_pip():
+        _install_with_pip(folder, log, os.environ)
+    elif index.main or index.extra or index.find_links:
+        _unpack(_fetch(index), folder)
+    elif mirror := debian.find_mirror():  # nothing says where the index is; pip knows
+        packages = _unpack_pip(folder / ".apt", mirror, log)
+        _install_with_pip(folder, log, {**os.environ, "PYTHONPATH": str(packages)})
+        shutil.rmtree(folder / ".apt")
+    else:
+        raise Failed("uv cannot be fetched: install pip (python3-pip), or name a package index in PIP_INDEX_URL")
 
 
 def _has_pip() -> bool:
     return subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
 
 
-def _install_uv_with_pip(folder: Path, log: Path) -> None:
+def _unpack_pip(folder: Path, mirror: debian.Mirror, log: Path) -> Path:
+    """Debian's pip; where its packages are."""
+    apt = debian.Apt(folder, mirror, [mirror.suite], log)
+    apt.update()
+    apt.download([f"python3-pip/{mirror.suite}"])
+    apt.unpack(folder)
+    return folder / "usr" / "lib" / "python3" / "dist-packages"
+
+
+def _install_with_pip(folder: Path, log: Path, environ: Mapping[str, str]) -> None:
     options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"]
     command = [sys.executable, "-m", "pip", "install", *options, f"--target={folder}", f"--requirement={LOCK}"]
-    log.unlink(missing_ok=True)
-    if processes.run(command, log=log) != 0:
+    if processes.run(command, log=log, env=environ) != 0:
         raise Failed(f"pip could not install uv; its log, {log}, ends so:\n{tail(log)}")
 
 
-def _fetch_uv(index: PackageIndex) -> bytes:
+def _fetch(index: PackageIndex) -> bytes:
     """The wheel of uv for this machine, whose hash is one of those in the lock."""
     wanted = LOCK.read_text()
     version = re.search(r"^uv==(\S+)", wanted, re.MULTILINE)[1]
     hashes = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", wanted))
-    problem = "no index has it" if index.main else "install pip (python3-pip), or name a package index in PIP_INDEX_URL"
+    problem = "no index has it"
     for page in (*index.find_links, *(f"{url}/uv/" for url in filter(None, (index.main, *index.extra)))):
         try:
             for url in _links(page, index):
@@ -132,7 +155,7 @@ def _without_password(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _unpack_uv(wheel: bytes, folder: Path) -> None:
+def _unpack(wheel: bytes, folder: Path) -> None:
     """A wheel is an archive; uv's has its program under `*.data/scripts`."""
     target = folder / "bin" / "uv"
     target.parent.mkdir()

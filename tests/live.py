@@ -17,6 +17,7 @@ conftest, which an addon's tests cannot have. The fixtures:
 `AI_DISCUSS_TEST_ODOO`       path of an `odoo-bin`, run with this Python
 `AI_DISCUSS_TEST_CONF`       an `odoo.conf` with the address of PostgreSQL, `addons_path` and `data_dir`
 `AI_DISCUSS_TEST_TEMPLATE`   a database in which the addon is installed; each server gets a copy of it
+`AI_DISCUSS_TEST_LOGS`       a folder for the servers' logs; a temporary one without it
 """
 
 import binascii
@@ -280,11 +281,11 @@ class LiveServer:
 class LiveBase:
     """Where live servers come from: a configuration, a template database, and a folder for logs."""
 
-    def __init__(self, odoo_bin: Path, conf: Path, template: str, scratch: Path) -> None:
+    def __init__(self, odoo_bin: Path, conf: Path, template: str, logs: Path) -> None:
         self.odoo_bin = odoo_bin
         self.conf = conf
         self.template = template
-        self.logs = scratch
+        self.logs = logs
         self.clients: list[httpx2.Client] = []
         parser = configparser.RawConfigParser()
         parser.read(conf)
@@ -360,7 +361,8 @@ def live_base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveBase]:
         odoo_bin, conf, template = (os.environ[f"AI_DISCUSS_TEST_{name}"] for name in ("ODOO", "CONF", "TEMPLATE"))
     except KeyError as missing:
         pytest.fail(f"{missing} is not set: run this test with `make test`, or see tests/live.py", pytrace=False)
-    base = LiveBase(Path(odoo_bin), Path(conf), template, tmp_path_factory.mktemp("live"))
+    logs = os.environ.get("AI_DISCUSS_TEST_LOGS") or tmp_path_factory.mktemp("live")
+    base = LiveBase(Path(odoo_bin), Path(conf), template, Path(logs))
     yield base
     base.close()
 
