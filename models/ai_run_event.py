@@ -8,9 +8,9 @@ import json
 
 from odoo import api, fields, models
 
+from ..runtime import JOURNAL_CHANNEL
 from ..services import wire_v1
 
-NOTIFY_CHANNEL = "ai_discuss_run"  # its payload is a JSON list of the ids of runs that have new events
 KEEP_DAYS = 7  # after a run has ended; later its frames are made from its records
 
 
@@ -55,7 +55,7 @@ class AiRunEvent(models.Model):
                 "payloads": json.dumps([wire_v1.encode(event) for event in events]),
             },
         )
-        self.env.cr.execute("SELECT pg_notify(%s, %s)", [NOTIFY_CHANNEL, json.dumps([run.id])])
+        self.env.cr.execute("SELECT pg_notify(%s, %s)", [JOURNAL_CHANNEL, json.dumps([run.id])])
 
     @api.model
     def _announced_calls(self, run):

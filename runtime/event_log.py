@@ -10,6 +10,7 @@ import psycopg
 
 from ..services import wire_v1
 from ..services.ports import JournalRow
+from . import JOURNAL_CHANNEL
 
 # A row goes in while its attempt is the newest; the lock makes a takeover wait for it, and it for a takeover, but
 # neither for a step (`ai.run._lock_journal`). What was stored by an earlier try, unheard of, is skipped. A payload of
@@ -25,7 +26,7 @@ WITH run AS MATERIALIZED (
     SELECT run_id, attempt, seq, payload, now() AT TIME ZONE 'UTC' FROM incoming
     ON CONFLICT (run_id, seq) DO NOTHING
 )
-SELECT array_agg(run_id), pg_notify('ai_discuss_run', json_agg(run_id)::text)
+SELECT array_agg(run_id), pg_notify(%(channel)s, json_agg(run_id)::text)
   FROM (SELECT run_id, row_number() OVER () / 600 AS part FROM incoming GROUP BY run_id) AS announced GROUP BY part
 """
 
@@ -41,6 +42,7 @@ class EventLog:
         run_ids = {row.run_id for row in rows}
         # one text for all rows: psycopg takes several times as long to adapt an array of them
         values = {
+            "channel": JOURNAL_CHANNEL,
             "run_ids": f"{{{','.join(map(str, run_ids))}}}",
             "rows": json.dumps([
                 {"run_id": row.run_id, "attempt": row.attempt, "seq": row.seq, "payload": wire_v1.encode(row.event)}

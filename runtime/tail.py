@@ -27,10 +27,10 @@ from psycopg2.pool import PoolError
 
 from ..services import wire_v1
 from ..services.states import RUN_ENDS
+from . import JOURNAL_CHANNEL
 
 Frame = tuple[int, dict]
 
-NOTIFY_CHANNEL = "ai_discuss_run"
 RECHECK_S = 5  # everybody's journals are read this often even if no notification came
 RECONNECT_S = 3  # an administrator who closed our connection wants to drop or copy the database
 LINGER_S = 30  # the connection is kept this long for the next viewer
@@ -221,7 +221,7 @@ class _Reader:
         connection = psycopg2.connect(**connection_info_for(self._db_name)[1])
         with contextlib.closing(connection), connection.cursor() as cr, selectors.DefaultSelector() as selector:
             connection.autocommit = True
-            cr.execute(f"LISTEN {NOTIFY_CHANNEL}")
+            cr.execute(f"LISTEN {JOURNAL_CHANNEL}")
             selector.register(connection, selectors.EVENT_READ)
             selector.register(self._wake_out, selectors.EVENT_READ)
             due = None  # everything, at first: what came before the LISTEN was not announced to us
