@@ -98,7 +98,7 @@ class Person:
         )  # fmt: skip
         return key
 
-    def call(self, model: str, method: str, *args: Any, **kwargs: Any) -> Any:
+    def call(self, model: str, method: str, /, *args: Any, **kwargs: Any) -> Any:
         """`env[model].method(*args, **kwargs)` as this person; for a record method the first argument is its ids.
 
         Raises:
@@ -107,7 +107,7 @@ class Person:
         params = {"model": model, "method": method, "args": args, "kwargs": kwargs}
         return self._jsonrpc(f"/web/dataset/call_kw/{model}/{method}", params)
 
-    def create(self, model: str, **values: Any) -> int:
+    def create(self, model: str, /, **values: Any) -> int:
         """Create one record and return its id."""
         return self.call(model, "create", [values])[0]
 
@@ -286,6 +286,7 @@ class LiveBase:
         self.conf = conf
         self.template = template
         self.logs = logs
+        logs.mkdir(parents=True, exist_ok=True)
         self.clients: list[httpx2.Client] = []
         parser = configparser.RawConfigParser()
         parser.read(conf)
