@@ -8,7 +8,6 @@ import asyncio
 import logging
 
 from .errors import Fenced, RunError, RunTimeout
-from .events import RunStarted
 from .journal import Journal, JournalFailed, RunJournal
 from .llm import Models
 from .loop import Loop
@@ -100,9 +99,7 @@ class Runner:
         )
 
     async def _prepare(self, inputs: RunInputs, journal: RunJournal) -> Tools:
-        """Open the run's stream and its tools, and tell people what is missing."""
-        if inputs.next_seq == 1:
-            journal.emit(RunStarted(inputs.run_id, RunState.RUNNING))
+        """Open the run's tools, and tell people what is missing."""
         tools, notices = await open_tools(inputs.tools, self._pool)
         for notice in (*inputs.notices, *notices):
             journal.emit(notice)

@@ -85,7 +85,7 @@ class RunInputs:
 
     run_id: int
     attempt: int
-    next_seq: int  # where this attempt's events go on in the journal; 1 for a new run
+    next_seq: int  # where this attempt's events go on in the journal, behind `RunStarted` of the one who requested it
     model: ModelSpec
     messages: Sequence[Message]
     tools: Sequence[ToolSpec] = ()
