@@ -160,12 +160,14 @@ class RunJournal:
         self._handed_out = 0  # so many of them the log has seen, and perhaps stored: they must not change any more
         self._moved = asyncio.Event()
         self._waiting = 0  # callers of `flush`
+        self._is_speaking = False  # the last event was text
         self._reason: Exception | None = None  # why nothing is stored any more
 
     def emit(self, event: Event) -> None:
         """Keep `event` for the next flush; never blocks and never raises.
 
-        Text that follows text of its kind joins it in one row, until the log has seen that row. While the log is down,
+        The first words after anything else are stored at once, whatever the window says: somebody waits for them. Text
+        that follows text of its kind joins it in one row, until the log has seen that row. While the log is down,
         `MAX_PENDING_ROWS` are kept; beyond that, text and progress are dropped (the reply itself is not made from the
         journal), and everything else is still kept. Does nothing once the journal has ended.
         """
@@ -176,6 +178,9 @@ class RunJournal:
         self._pending.append(JournalRow(self.run_id, self.attempt, self.next_seq, event))
         self.next_seq += 1
         self._journal._add(self)
+        is_speaking, self._is_speaking = self._is_speaking, isinstance(event, Chunk | Reasoning)
+        if self._is_speaking and not is_speaking:
+            self._journal._hurry()
 
     async def flush(self) -> None:
         """Return when everything emitted so far is stored; does not wait for the window.

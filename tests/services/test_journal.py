@@ -105,6 +105,22 @@ def test_a_flush_does_not_wait_for_the_window():
     with_journal(test)
 
 
+def test_the_first_words_after_anything_else_do_not_wait_for_the_window():
+    async def test(journal, log):
+        run = journal.open(1, 1, 1)
+        run.emit(Notice("code", "Careful."))
+        await log.wait_until_stored(1)
+        run.emit(Chunk("Hello"))
+        await log.wait_until_stored(2)
+        run.emit(Chunk(" world"))
+        run.emit(RoundEnded(1, "tool_calls"))
+        run.emit(Reasoning("Hm."))
+        await log.wait_until_stored(5)
+        assert [len(rows) for rows in log.transactions] == [1, 1, 3]
+
+    with_journal(test)
+
+
 def test_a_flush_of_nothing_returns():
     async def test(journal, log):
         await journal.open(1, 1, 1).flush()
