@@ -76,12 +76,14 @@ def running(settings: Settings) -> Iterator[Server]:
     with lock_file(settings.locks / "postgres-users") as users:
         fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user of before is stopping it
         with only_one(settings.locks / "postgres-start", "starting PostgreSQL"):
-            server = _ensure_started(settings)
+            keeper = _ensure_started(settings)
         try:
-            yield server
+            yield _own(settings)
         finally:
             if try_lock(users, fcntl.LOCK_EX):  # nobody else uses it
                 stop(settings)
+                if keeper:
+                    keeper.wait()
 
 
 def socket_folder(cluster: Path) -> Path:
@@ -164,15 +166,19 @@ def parse(url: str) -> Server:
     )
 
 
-def _ensure_started(settings: Settings) -> Server:
-    server = Server(host=str(socket_folder(settings.cluster)), user=ROLE)
-    if not _keeper_lives(settings):
-        if not (settings.cluster / "PG_VERSION").exists():
-            with step("PostgreSQL: a new cluster"):
-                _initialise(settings)
-        with step("PostgreSQL"):
-            _start(settings, server)
-    return server
+def _own(settings: Settings) -> Server:
+    return Server(host=str(socket_folder(settings.cluster)), user=ROLE)
+
+
+def _ensure_started(settings: Settings) -> subprocess.Popen[bytes] | None:
+    """Start it unless it runs; its keeper, where it is our child."""
+    if _keeper_lives(settings):
+        return None
+    if not (settings.cluster / "PG_VERSION").exists():
+        with step("PostgreSQL: a new cluster"):
+            _initialise(settings)
+    with step("PostgreSQL"):
+        return _start(settings, _own(settings))
 
 
 def _keeper_lives(settings: Settings) -> bool:
@@ -196,7 +202,7 @@ def _initialise(settings: Settings) -> None:
             raise Failed(f"PostgreSQL could not make a cluster; its log, {log}, ends so:\n{tail(log)}")
 
 
-def _start(settings: Settings, server: Server) -> None:
+def _start(settings: Settings, server: Server) -> subprocess.Popen[bytes]:
     account = owner()
     _make_socket_folder(settings, account)
     if account:
@@ -213,7 +219,7 @@ def _start(settings: Settings, server: Server) -> None:
     while True:
         try:
             server.connect().close()
-            return
+            return keeper
         except psycopg.OperationalError:
             if keeper.poll() is not None or time.monotonic() > deadline:
                 raise Failed(f"PostgreSQL does not start; its log, {log}, ends so:\n{tail(log)}") from None

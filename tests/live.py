@@ -351,9 +351,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use a server, and run them last: Odoo's test cases end every child process that they find."""
     for item in items:
         if "live_base" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.live)
+    items.sort(key=lambda item: item.get_closest_marker("live") is not None)
 
 
 @pytest.fixture(scope="session")
