@@ -1,11 +1,16 @@
-"""The benchmarks of `make bench`. Each module that has a `measure` is one: a live server in, a table out.
+"""The benchmarks of `make bench`. Each module that has a `measure` is one: what starts live servers in, a table out.
 
-They compare versions on one machine. Load generator, model, Odoo and database share its processors, so the numbers say
-what the whole costs, not how fast a part could be.
+They compare: every figure stands beside a reference that was measured in the same minute, and beside its goal. Load
+generator, model, Odoo and database share the machine's processors, so the numbers say what the whole costs, not how
+fast a part could be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+
+from tests.live import LiveBase, LiveServer
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,12 @@ class Table:
         return "\n".join([f"## {self.title}", "", *body, ""])
 
 
-def percentiles(seconds: Sequence[float]) -> str:
-    """The median and the 95th percentile of some durations, in milliseconds."""
-    ordered = sorted(seconds)
-    return " / ".join(f"{ordered[min(len(ordered) - 1, int(len(ordered) * part))] * 1000:.1f}" for part in (0.5, 0.95))
+@contextmanager
+def serving(base: LiveBase, **options: Any) -> Iterator[LiveServer]:
+    """A live server, for one benchmark or a part of it."""
+    live = base.new_server(**options)
+    try:
+        live.start()
+        yield live
+    finally:
+        live.close()

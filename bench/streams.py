@@ -1,91 +1,136 @@
-"""How long it takes from a `POST` to the model, and from the model's words to a viewer: for one, and for many."""
+"""From a `POST` to the model, and from the model's words to a viewer: for one, and for many at a time."""
 
 import asyncio
 import json
-import sys
 import time
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 
-from bench import Table, percentiles
-from dev import processes
-from tests.live import LiveServer, Person
+from bench import Table, model, serving
+from bench.figures import COLUMNS, at_most, noted, quantile
+from tests.live import LiveBase, LiveServer
 
-STREAMS = (1, 20, 100)
-STARTS_PER_SECOND = 20.0  # people don't press Enter at the same instant
-PEER_PATIENCE_S = 30.0
-STREAM_PATIENCE_S = 60.0
+POSTS = 30
+SHORT = "5@0.05"
+STREAMS = {20: "160@0.05", 100: "320@0.05"}  # so long that the first speaks until all have begun, and a while longer
+STARTS_PER_SECOND = 8.0  # people don't press Enter at the same instant; Odoo could not take 100 posts a second
+PATIENCE_S = 60.0
 
 
 @dataclass
 class Seen:
-    """What one viewer has seen, in seconds."""
+    """What one viewer has seen, in seconds; moments are of the clock that all processes share."""
 
     refused: bool = False  # the server said that it was busy
-    asked_after: float = 0.0
-    delays: list[float] = field(default_factory=list)
+    asked_after: float = 0.0  # from the POST to the model
+    sent: list[float] = field(default_factory=list)  # when each chunk left the model
+    delays: list[float] = field(default_factory=list)  # how long each was on its way
 
 
-def measure(live: LiveServer) -> Table:
-    log = live.log.path.with_name("paced-model.log")
-    command = [sys.executable, "-m", "bench.paced_model"]
-    model = processes.start("The paced model", command, log=log, cwd=Path(__file__).parent.parent)
-    try:
-        assistant = _assistant(live.admin, model.wait_for_line("READY ", PEER_PATIENCE_S))
-        _watch(live, assistant, 1)  # whatever is loaded or compiled once
-        rows = tuple(_row(_watch(live, assistant, streams)) for streams in STREAMS)
-    finally:
-        model.stop()
-    columns = ("streams", "refused", "POST → model is asked, p50 / p95 ms", "model's chunk → viewer, p50 / p95 ms")
-    return Table("Streams, 20 chunks a second each", columns, rows)
+def measure(base: LiveBase) -> Table:
+    rows: list[tuple[str, ...]] = []
+    with model.serving(base.logs) as url, serving(base) as live:
+        provider = live.admin.create("ai.provider", name="Paced", base_url=url)
+        rows += asyncio.run(_one_by_one(live, _channels(live, provider, SHORT, POSTS + 2)))
+        for streams, pace in STREAMS.items():
+            rows += asyncio.run(_at_once(live, _channels(live, provider, pace, streams)))
+    return Table("Streams, 20 chunks a second each", COLUMNS, tuple(rows))
 
 
-def _assistant(admin: Person, url: str) -> int:
-    provider = admin.create("ai.provider", name="Paced", base_url=url)
-    return admin.create("ai.assistant", name="Paced", provider_id=provider, model="paced")
+def _channels(live: LiveServer, provider: int, pace: str, count: int) -> list[int]:
+    assistant = live.admin.create("ai.assistant", name="Paced", provider_id=provider, model=pace)
+    return [live.admin.call("ai.assistant", "open_chat", [assistant], new=True) for _ in range(count)]
 
 
-def _row(seen: list[Seen]) -> tuple[str, ...]:
-    served = [viewer for viewer in seen if not viewer.refused]
-    delays = [delay for viewer in served for delay in viewer.delays]
-    asked_after = [viewer.asked_after for viewer in served]
-    return str(len(seen)), str(len(seen) - len(served)), percentiles(asked_after), percentiles(delays)
-
-
-def _watch(live: LiveServer, assistant: int, streams: int) -> list[Seen]:
-    channels = [live.admin.call("ai.assistant", "open_chat", [assistant], new=True) for _ in range(streams)]
-    return asyncio.run(_watch_all(live, channels))
-
-
-async def _watch_all(live: LiveServer, channels: list[int]) -> list[Seen]:
+async def _one_by_one(live: LiveServer, channels: Sequence[int]) -> list[tuple[str, ...]]:
+    seen, plain = [], []
     headers = {"Authorization": f"Bearer {live.admin.api_key}"}
-    options = {"timeout": STREAM_PATIENCE_S, "limits": httpx2.Limits(max_connections=None)}
-    async with httpx2.AsyncClient(base_url=live.url, headers=headers, **options) as client:
-        viewers = [_view(client, channel, number / STARTS_PER_SECOND) for number, channel in enumerate(channels)]
-        return await asyncio.gather(*viewers)
+    async with httpx2.AsyncClient(base_url=live.url, headers=headers, timeout=PATIENCE_S) as client:
+        for channel in channels:
+            plain.append(await _plain_request(client))
+            seen.append(await _view(live, channel))
+    del seen[:2], plain[:2]  # whatever is loaded or compiled once
+    asked = [viewer.asked_after for viewer in seen]
+    reference = quantile(plain, 0.5)
+    first = [viewer.delays[0] for viewer in seen]
+    later = [delay for viewer in seen for delay in viewer.delays[1:]]
+    return [
+        at_most("`POST` → the model has the request, p50; beside a plain request with the same key",
+                quantile(asked, 0.5), 0.060, reference),
+        noted("the same, p95", quantile(asked, 0.95), quantile(plain, 0.95)),
+        at_most("model's first chunk → viewer, p50", quantile(first, 0.5), 0.005),
+        noted("model's later chunks → viewer, p50", quantile(later, 0.5)),
+    ]  # fmt: skip
 
 
-async def _view(client: httpx2.AsyncClient, channel: int, start_after: float) -> Seen:
+async def _at_once(live: LiveServer, channels: Sequence[int]) -> list[tuple[str, ...]]:
+    viewers = [_view(live, channel, number / STARTS_PER_SECOND) for number, channel in enumerate(channels)]
+    seen = await asyncio.gather(*viewers)
+    served = [viewer for viewer in seen if not viewer.refused]
+    # Only while all of them speak: what comes before and after is Odoo taking posts and storing replies.
+    begin, end = max(viewer.sent[0] for viewer in served), min(viewer.sent[-1] for viewer in served)
+    delays = [
+        delay for viewer in served for sent, delay in zip(viewer.sent, viewer.delays, strict=True) if begin < sent < end
+    ]
+    all_delays = [delay for viewer in served for delay in viewer.delays]
+    what = f"model's chunk → viewer with {len(served)} streams at a time"
+    return [
+        at_most(f"{what}, p95", quantile(delays, 0.95), 0.060),
+        noted(f"{what}, p50", quantile(delays, 0.5)),
+        noted("the same while they begin and end, p95", quantile(all_delays, 0.95)),
+        noted("`POST` → the model meanwhile, p50", quantile([viewer.asked_after for viewer in served], 0.5)),
+    ]
+
+
+async def _plain_request(client: httpx2.AsyncClient) -> float:
+    started = time.monotonic()
+    response = await client.post("/json/2/res.users/context_get", json={})
+    response.raise_for_status()
+    return time.monotonic() - started
+
+
+async def _view(live: LiveServer, channel: int, start_after: float = 0.0) -> Seen:
+    """Post a message and watch the reply. By hand, because a hundred of an HTTP client's streams cost a processor."""
     await asyncio.sleep(start_after)
+    address = urlsplit(live.url)
+    body = b'{"message": "Go"}'
+    head = (
+        f"POST /api/ai/stream/{channel} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n"
+        f"Authorization: Bearer {live.admin.api_key}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    with closing(writer):
+        posted_at = time.monotonic()
+        writer.write(head.encode() + body)
+        async with asyncio.timeout(PATIENCE_S):
+            return await _watch(reader, posted_at)
+
+
+async def _watch(reader: asyncio.StreamReader, posted_at: float) -> Seen:
+    status = await reader.readline()
+    if b" 503 " in status:
+        return Seen(refused=True)
+    assert b" 200 " in status, status
     seen = Seen()
-    posted_at = time.monotonic_ns()
-    async with client.stream("POST", f"/api/ai/stream/{channel}", json={"message": "Go"}) as response:
-        if response.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
-            return Seen(refused=True)
-        response.raise_for_status()
-        async for line in response.aiter_lines():
-            if line.startswith("data: "):
-                _note(json.loads(line[6:]), seen, posted_at)
-    assert seen.delays, f"Nothing came in channel {channel}."
+    async for line in reader:
+        if line.startswith(b"data: "):
+            now = time.monotonic()
+            frame = json.loads(line[6:])
+            assert frame["type"] != "error", frame
+            if frame["type"] == "chunk":
+                _note(frame["content"], now, posted_at, seen)
+    assert seen.delays, "Nothing came."
     return seen
 
 
-def _note(frame: dict, seen: Seen, posted_at: int) -> None:
-    now = time.monotonic_ns()
-    assert frame["type"] != "error", frame
-    words = [int(word) for word in frame.get("content", "").split()] if frame["type"] == "chunk" else []
-    if words and not seen.asked_after:
-        seen.asked_after = (words.pop(0) - posted_at) / 1e9
-    seen.delays += [(now - sent_at) / 1e9 for sent_at in words]
+def _note(text: str, now: float, posted_at: float, seen: Seen) -> None:
+    moments = [int(word) / 1e9 for word in text.split()]
+    if not seen.sent:
+        seen.asked_after = moments.pop(0) - posted_at
+    seen.sent += moments
+    seen.delays += [now - sent_at for sent_at in moments]

@@ -1,4 +1,4 @@
-"""Runs the benchmarks of `bench/`, each against a server of its own, and prints their tables."""
+"""Runs the benchmarks of `bench/`, one after the other, and prints their tables."""
 
 from __future__ import annotations
 
@@ -38,12 +38,6 @@ def names() -> list[str]:
 def _measure(base: object, name: str) -> None:
     if name not in names():
         raise Failed(f"There is no benchmark {name}; there are: {', '.join(names())}")
-    benchmark = importlib.import_module(f"bench.{name}")
-    live = base.new_server()
-    try:
-        with step(f"Benchmark {name}"):
-            live.start()
-            table = benchmark.measure(live)
-    finally:
-        live.close()
+    with step(f"Benchmark {name}"):
+        table = importlib.import_module(f"bench.{name}").measure(base)
     say(f"\n{table}")

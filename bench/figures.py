@@ -1,0 +1,70 @@
+"""A figure beside its reference and its goal, as a row of a table."""
+
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+COLUMNS = ("what", "measured", "reference", "compared", "goal", "")
+
+
+def at_most(what: str, seconds: float, limit: float, reference: float | None = None) -> tuple[str, ...]:
+    """A duration with a limit of its own; `reference` says what this machine is able to, at this moment."""
+    compared = "" if reference is None else f"{_ms(seconds - reference, '+')}"
+    return what, _ms(seconds), _ms(reference), compared, f"≤ {_ms(limit)}", _verdict(seconds <= limit)
+
+
+def ratio(what: str, seconds: float, reference: float, limit: float) -> tuple[str, ...]:
+    """How many times as long as the reference it takes; no more than `limit` times."""
+    times = seconds / reference
+    return what, _ms(seconds), _ms(reference), f"{times:.2f} ×", f"≤ {limit:g} ×", _verdict(times <= limit)
+
+
+def faster(what: str, seconds: float, reference: float, times_at_least: float) -> tuple[str, ...]:
+    """How many times faster than the reference it is."""
+    times = reference / seconds
+    goal = f"≥ {times_at_least:g} × faster"
+    return what, _ms(seconds), _ms(reference), f"{times:.1f} × faster", goal, _verdict(times >= times_at_least)
+
+
+def noted(what: str, seconds: float, reference: float | None = None) -> tuple[str, ...]:
+    """A figure without a goal, which explains the others."""
+    compared = "" if reference is None else f"{seconds / reference:.2f} ×"
+    return what, _ms(seconds), _ms(reference), compared, "", ""
+
+
+def quantile(seconds: Sequence[float], part: float) -> float:
+    ordered = sorted(seconds)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+
+
+def take_turns(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """The median of what each case returns. One after the other, so that a busy moment of the machine hits all."""
+    seen: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, measured in cases.items():
+            seen[name].append(measured())
+    return {name: statistics.median(values) for name, values in seen.items()}
+
+
+async def take_turns_async(
+    cases: Mapping[str, Callable[[], Awaitable[object]]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """The median that each case takes, by `clock`; otherwise as `take_turns`."""
+    seen: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, work in cases.items():
+            started = clock()
+            await work()
+            seen[name].append(clock() - started)
+    return {name: statistics.median(values) for name, values in seen.items()}
+
+
+def _ms(seconds: float | None, sign: str = "") -> str:
+    if seconds is None:
+        return ""
+    milliseconds = seconds * 1000
+    return f"{milliseconds:{sign}.1f} ms" if abs(milliseconds) >= 1 else f"{milliseconds * 1000:{sign}.0f} µs"
+
+
+def _verdict(holds: bool) -> str:
+    return "holds" if holds else "MISSED"
