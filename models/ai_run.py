@@ -85,7 +85,8 @@ class AiRun(models.Model):
     tool_call_count = fields.Integer(compute="_compute_tool_call_count")
     # what another attempt goes on from
     messages = fields.Json(
-        readonly=True, prefetch=False, help="What the model is asked, where that is not the conversation as it is."
+        readonly=True, prefetch=False, groups=fields.NO_ACCESS,  # the assistant's prompt is among them
+        help="What the model is asked, where that is not the conversation as it is.",
     )
     transcript = fields.Json(readonly=True, prefetch=False, help="The model's replies so far, one per round.")
 
@@ -144,6 +145,7 @@ class AiRun(models.Model):
             "idempotency_key": idempotency_key or False,
         })
         run._enqueue(attempt=1)
+        run.env["ai.run.event"]._append(run, [run._started_event()])  # its viewers know it before a host is free
         run._broadcast()
         return run.sudo(False)
 
@@ -273,6 +275,12 @@ class AiRun(models.Model):
     def _park(self, messages, outcome):
         """`running` → `waiting`, for decisions; where all have been made meanwhile, straight back into the queue."""
         self._set_usage(outcome.rounds, outcome.usage)
+        # recorded as pending where the tool asks only since then: without its buttons the run would never go on
+        undecided = self._calls_in(ToolCallState.PENDING).filtered(
+            lambda call: call.call_id in outcome.waiting and not call.decided_at
+        )
+        undecided.write({"state": ToolCallState.APPROVAL.value})
+        undecided._broadcast()
         self.write({"state": RunState.WAITING.value, "messages": [wire_v1.storable(to_wire(m)) for m in messages]})
         self._notify_typing(False)
         self._broadcast()
@@ -315,11 +323,12 @@ class AiRun(models.Model):
                 run._requeue()
 
     def _finish(self, state, text="", error=None):
-        """End the run: its reply, its last events, everything that people see, in this one transaction."""
+        """End the run: its reply, its last events, everything that people see, in this one transaction. Where no host
+        says what was told (it waits, or its host is gone), the reply is what its rounds have told."""
         self.ensure_one()
         self._close_calls(STOPPED)
         self.write({
-            "text": wire_v1.storable(text) or False,
+            "text": wire_v1.storable(text) or self._told_text() or False,
             "error_code": error.code if error else False,
             "error_message": wire_v1.storable(error.message) if error else False,
         })
@@ -329,7 +338,7 @@ class AiRun(models.Model):
     def _end(self, state):
         self.write({"state": RunState(state).value, "messages": False})
         self._lock_journal()
-        self._append_last_events()
+        self.env["ai.run.event"]._append(self, self._last_events())
         self._notify_typing(False)
         self._broadcast()
 
@@ -390,17 +399,12 @@ class AiRun(models.Model):
             tool_call_ids=[Command.link(call.id) for call in self.tool_call_ids],
         )
 
-    def _append_last_events(self):
-        events = []
-        if not self.env["ai.run.event"].search_count([("run_id", "=", self.id)], limit=1):
-            events.append(self._started_event())
-        self.env["ai.run.event"]._append(self, [*events, *self._last_events()])
-
     def _notify_typing(self, is_typing):
         """Show or hide that the assistant is typing. Clients forget it after a minute: repeat it while it is true."""
         for run in self:
-            its_own = [("partner_id", "=", run.assistant_id.partner_id.id)]
-            run.channel_id.channel_member_ids.filtered_domain(its_own)._notify_typing(is_typing)
+            # searched for, not taken from the members: a conversation may have thousands
+            its_own = [("channel_id", "=", run.channel_id.id), ("partner_id", "=", run.assistant_id.partner_id.id)]
+            self.env["discuss.channel.member"].search(its_own)._notify_typing(is_typing)
 
     def _broadcast(self):
         """Tell every open tab of the channel's members how these runs are now."""
@@ -428,14 +432,10 @@ class AiRun(models.Model):
         turns = tuple(map(decode_turn, self.transcript or ()))
         return turns, {call.call_id: call._result() for call in self.tool_call_ids if not call.is_open}
 
-    def _is_stream_over(self, after_seq):
-        """Whether nothing follows the frame `after_seq`, now or later."""
-        self.ensure_one()
-        if self.state not in RUN_ENDS:
-            return False
-        # sudo: ai.run.event - whether there are any says nothing of them
-        journal = self.env["ai.run.event"].sudo().search([("run_id", "=", self.id)], order="seq desc", limit=1)
-        return after_seq >= (journal.seq or len(self._journal_from_records()))
+    def _told_text(self):
+        """What the model has said in its complete rounds, as the loop joins it."""
+        texts = [turn.message.text for turn in self._stored_turns()[0]]
+        return "\n\n".join(filter(None, texts))
 
     def _journal_from_records(self):
         """The frames of an ended run whose journal has been purged, as (seq, payload)."""
@@ -444,7 +444,7 @@ class AiRun(models.Model):
         return [(seq, wire_v1.encode(event)) for seq, event in enumerate(events, 1)]
 
     def _started_event(self):
-        return RunStarted(self.id, RunState.RUNNING)
+        return RunStarted(self.id, RunState.QUEUED)
 
     def _told_events(self):
         calls = {call.call_id: call for call in self.tool_call_ids}

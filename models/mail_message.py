@@ -2,7 +2,7 @@
 
 from odoo import fields, models
 from odoo.addons.mail.tools.discuss import Store
-from odoo.tools import html2plaintext
+from odoo.tools import html2plaintext, is_html_empty
 
 from ..services.history import StoredMessage
 
@@ -33,11 +33,16 @@ class MailMessage(models.Model):
         turns, results = run._stored_turns() if run else ((), {})
         return StoredMessage(
             author=self.author_id.name or self.author_guest_id.name or self.email_from or "",
-            text=self._ai_text(),
+            text=(run.text or "") if run else self._ai_text(),  # not the error below it: the assistant never said that
             is_assistant=is_assistant,
             turns=turns,
             results=results,
         )
+
+    def _ai_is_deleted(self):
+        """Whether there is nothing of it any more: deleting a message in Discuss only empties it."""
+        self.ensure_one()
+        return is_html_empty(self.body) and not self.attachment_ids
 
     def _ai_text(self):
         """What the message says, in plain text; its attachments by name."""

@@ -1,7 +1,6 @@
 """What an attempt of a run starts from, loaded from records into the engine's values. It only reads."""
 
 from odoo.exceptions import AccessError
-from odoo.tools import is_html_empty
 
 from ..services import history
 from ..services.errors import NotAllowed, NotConfigured
@@ -20,7 +19,7 @@ def is_pointless(run) -> bool:
     asked_in_channel = run.channel_id and not run.messages
     return run.stop_requested or (
         asked_in_channel
-        and (not run.channel_id.active or (is_html_empty(question.body or "") and not question.attachment_ids))
+        and (not run.channel_id.active or not question or question._ai_is_deleted())
     )
 
 
@@ -37,6 +36,7 @@ def load(run) -> RunInputs:
     tools, tool_notices = _tools(channel, assistant)
     messages, history_notices = _messages(run, assistant.sudo())
     last_seq = run.env["ai.run.event"].search([("run_id", "=", run.id)], order="seq desc", limit=1).seq
+    is_first = run.attempt == 1
     return RunInputs(
         run_id=run.id,
         attempt=run.attempt,
@@ -45,8 +45,8 @@ def load(run) -> RunInputs:
         messages=messages,
         tools=tools,
         max_rounds=assistant.max_rounds,
-        notices=(*history_notices, *tool_notices) if not last_seq else (),
-        checkpoint=_checkpoint(run) if last_seq else Checkpoint(),
+        notices=(*history_notices, *tool_notices) if is_first else (),
+        checkpoint=Checkpoint() if is_first else _checkpoint(run),
     )
 
 
@@ -100,7 +100,7 @@ def _messages(run, assistant):
 
 
 def _conversation(run):
-    """The messages that the model sees, in the order in which they make sense to it.
+    """The messages that the model sees, in the order in which they make sense to it; none that was deleted.
 
     An answer to an earlier question may have been posted after this run's question: it goes where it belongs, behind
     its own question, so that the model sees what has been answered and the newest question is the last.
@@ -123,7 +123,8 @@ def _conversation(run):
     ])
     place = {message.id: (message.id, 0) for message in said}
     place |= {earlier.message_id.id: (earlier.trigger_message_id.id, earlier.id) for earlier in late}
-    return (said | late.message_id).sorted(lambda message: place[message.id])
+    present = (said | late.message_id).filtered(lambda message: not message._ai_is_deleted())
+    return present.sorted(lambda message: place[message.id])
 
 
 def _is_group(channel) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 
-from odoo.addons.ai_discuss.runtime import queue
+from odoo.addons.ai_discuss.runtime import inputs, queue
 from odoo.addons.ai_discuss.services.errors import Fenced, ModelTimeout
 from odoo.addons.ai_discuss.services.events import Chunk
 from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, ToolResult, Turn, Usage, UserMessage
@@ -170,7 +170,7 @@ class TestMoves(RunCase):
         call = self.call(run, state="invoking")
         run._finish(RunState.CANCELLED)
         self.assertEqual((call.state, call.is_error), ("cancelled", True))
-        self.assertEqual(self.kinds(run), ["tool_call", "tool_result", "done"])
+        self.assertEqual(self.kinds(run), ["run", "tool_call", "tool_result", "done"])
 
 
 class TestParking(RunCase):
@@ -208,6 +208,28 @@ class TestParking(RunCase):
         run.with_user(self.ann)._stop()
         self.assertEqual((run.state, call.state), ("cancelled", "cancelled"))
         self.assertEqual(self.kinds(run)[-1], "done")
+
+    def test_a_stop_keeps_what_a_waiting_run_has_said_and_asked_for(self):
+        run = self.running()
+        run.transcript = [encode_turn(Turn(AssistantMessage("I will look.", (ToolCall("call0", "look_up"),))))]
+        call = self.call(run, "approval", "call0")
+        run._park([UserMessage("Hello?")], Outcome("I will look.", 1, waiting=("call0",)))
+        run.with_user(self.ann)._stop()
+        self.assertEqual((run.text, call.message_id), ("I will look.", run.message_id))
+        self.assertIn("I will look.", run.message_id.body)
+
+    def test_a_call_whose_tool_asks_only_since_it_was_recorded_waits_for_its_decision(self):
+        run, (call,) = self.park("pending")
+        self.assertEqual((run.state, call.state), ("waiting", "approval"))
+        run.with_user(self.ann)._decide("call0", approved=True)
+        self.assertEqual((run.state, call.state), ("queued", "pending"))
+
+    def test_nobody_reads_the_prompt_in_what_a_waiting_run_will_go_on_from(self):
+        run, _calls = self.park("approval")
+        for user in (self.ann, self.boss):
+            with self.assertRaises(AccessError):
+                run.with_user(user).read(["messages"])
+            self.assertNotIn("messages", run.with_user(user).read()[0])
 
 
 class TestStopping(RunCase):
@@ -279,6 +301,33 @@ class TestTakeover(RunCase):
         self.assertEqual(run.attempt, 1)
 
 
+class TestHistory(RunCase):
+    def asked(self):
+        """What the model is asked by a next run, as (role, text)."""
+        run = self.running()
+        return [(type(message).__name__, message.text) for message in inputs.load(run).messages]
+
+    def test_an_error_below_a_reply_is_not_taken_for_the_assistants_words(self):
+        self.running()._finish(RunState.ERROR, "", ModelTimeout("The model fell silent."))
+        self.running()._finish(RunState.ERROR, "So **far**", ModelTimeout("The model fell silent."))
+        self.assertEqual(
+            self.asked(),
+            [*[("UserMessage", "Hello?")] * 2, ("AssistantMessage", "So **far**"), ("UserMessage", "Hello?")],
+        )
+
+    def test_q44_what_was_deleted_is_not_told(self):
+        first = self.running()
+        first._finish(RunState.DONE, "Kept.")
+        second = self.running()
+        second._finish(RunState.DONE, "Deleted.")
+        for message in (first.trigger_message_id, second.message_id):
+            self.channel._message_update_content(message, body="", attachment_ids=[])
+        self.assertEqual(
+            self.asked(),
+            [("AssistantMessage", "Kept."), ("UserMessage", "Hello?"), ("UserMessage", "Hello?")],
+        )
+
+
 class TestRecords(RunCase):
     def told(self):
         """A finished run of two rounds, and its frames as a host would have written them."""
@@ -330,18 +379,10 @@ class TestRecords(RunCase):
         self.assertFalse(run.exists())
         self.assertFalse(self.env["ai.run.event"].search([("run_id", "=", run_id)]))
 
-    def test_a_stream_is_over_after_its_last_frame_also_when_the_journal_is_gone(self):
-        run = self.told()
-        last = len(self.frames(run))
-        self.assertFalse(run._is_stream_over(last - 1))
-        self.assertTrue(run._is_stream_over(last))
-        self.env["ai.run.event"].search([("run_id", "=", run.id)]).unlink()
-        self.assertTrue(run._is_stream_over(8))
-
     def test_a_run_ends_only_once(self):
         run = self.told()
         with self.assertRaises(UniqueViolation), self.env.cr.savepoint(), self.assertLogs("odoo.sql_db"):
-            run._append_last_events()
+            self.env["ai.run.event"]._append(run, run._last_events())
 
     def test_what_postgresql_cannot_store_is_replaced_visibly(self):
         run = self.running()
@@ -353,4 +394,4 @@ class TestRecords(RunCase):
         events = self.env["ai.run.event"]
         events._append(run, [Chunk("a"), Chunk("b")])
         events._append(run, [Chunk("c")])
-        self.assertEqual(events.search([("run_id", "=", run.id)]).mapped("seq"), [1, 2, 3])
+        self.assertEqual(events.search([("run_id", "=", run.id)]).mapped("seq"), [1, 2, 3, 4])
