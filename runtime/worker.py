@@ -138,8 +138,11 @@ class _Execution:
             self._active.discard(run_id)
 
     def _interrupt(self, work: asyncio.Task, run_id: int, reason: job_context.AbortReason | None) -> None:
-        """A person stops the run, or the host shuts down and hands it back."""
-        if reason is not job_context.AbortReason.USER_REQUEST or not self._runner.stop(run_id):
+        """A person stops the run, which comes too late where it is just ending, or the host shuts down and hands it
+        back."""
+        if reason is job_context.AbortReason.USER_REQUEST:
+            self._runner.stop(run_id)
+        else:
             work.cancel()
 
     async def show_typing(self) -> None:

@@ -1,0 +1,45 @@
+"""What becomes of a run whose job is aborted, at each moment at which that can happen."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from odoo.addons.ai_discuss.runtime.worker import _Execution
+from procrastinate.job_context import AbortReason
+
+
+class EndingRunner:
+    """A runner whose one run is being ended: it takes no stop any more, and ends when the test lets it."""
+
+    def __init__(self):
+        self.ending = asyncio.Event()
+        self.stored = asyncio.Event()
+        self.was_cancelled = False
+
+    async def run(self, run_id, attempt):
+        self.ending.set()
+        try:
+            await self.stored.wait()
+        except asyncio.CancelledError:
+            self.was_cancelled = True
+
+    def stop(self, run_id):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_cut_short"), [(AbortReason.USER_REQUEST, False), (AbortReason.SHUTDOWN, True)]
+)
+def test_a_stop_comes_too_late_for_a_run_that_is_ending_a_shutdown_does_not(reason, is_cut_short):
+    async def main():
+        runner = EndingRunner()
+        context = SimpleNamespace(abort_reason=lambda: reason)
+        job = asyncio.create_task(_Execution(None, runner).execute(context, run_id=1, attempt=1))
+        await runner.ending.wait()
+        job.cancel()  # as procrastinate does
+        await asyncio.wait([job], timeout=0.01)
+        runner.stored.set()
+        await asyncio.wait([job])
+        assert runner.was_cancelled is is_cut_short
+
+    asyncio.run(main())
