@@ -68,12 +68,14 @@ class McpPool:
         self._closed = False
 
     async def connect(self, server: ServerSpec) -> None:
-        """Have a session with `server`; at once where there is one.
+        """Have a session with `server`; where there is one, all this costs is to see that it still answers.
 
         Raises:
             McpUnreachable: there is none, and none can be had now.
         """
-        await self._session(server)
+        session = await self._session(server)
+        if not await session.still_answers():
+            await self._session(server)
 
     async def list_tools(self, server: ServerSpec) -> list[McpTool]:
         """All tools of `server`, as it describes them now.
@@ -235,6 +237,7 @@ class _Session:
         self._active = 0
         self._retired = False
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._http: WireClient | None = None  # of a transport without a standing connection
         self._end = asyncio.Event()
         self._client: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._client.add_done_callback(lambda client: client.cancelled() or client.exception())  # nobody may be waiting
@@ -278,6 +281,28 @@ class _Session:
         finally:
             exchange.reset(token)
             self._end_use()
+
+    async def still_answers(self) -> bool:
+        """Whether somebody is at the server's address; if not, the session is not used again.
+
+        Over streamable HTTP nothing else tells: between two requests there is no connection that could break. What is
+        answered does not matter, as long as no gateway answers in the server's place.
+        """
+        if self._http is None or not self.usable:
+            return self.usable
+        seen = Exchange()
+        token = exchange.set(seen)
+        self._begin_use()
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                await self._http.head(self.server.url)
+        except (TimeoutError, RuntimeError):  # the latter: it is being closed
+            self._retired = True
+        finally:
+            self._retired = self._retired or bool(seen.failure) or seen.status >= 500
+            exchange.reset(token)
+            self._end_use()
+        return self.usable
 
     def close(self) -> asyncio.Task:
         """Begin to end it; the returned task is done when nothing of it is left."""
@@ -371,8 +396,8 @@ class _Session:
             case "sse":
                 return sse_client(server.url, httpx_client_factory=lambda **_: self._http_client(self._end.set))
             case _:
-                client = await stack.enter_async_context(self._http_client())
-                return streamable_http_client(server.url, http_client=client, max_sse_event_size=ANSWER_MAX_BYTES)
+                self._http = await stack.enter_async_context(self._http_client())
+                return streamable_http_client(server.url, http_client=self._http, max_sse_event_size=ANSWER_MAX_BYTES)
 
     def _http_client(self, on_lost_message: Callable[[], None] | None = None) -> WireClient:
         return WireClient(

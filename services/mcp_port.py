@@ -39,7 +39,7 @@ class McpSessions(Protocol):
     """A way to MCP servers. Not a transport: sessions open, break and come back behind it."""
 
     async def connect(self, server: ServerSpec) -> None:
-        """Have a session with `server`; at once where there is one.
+        """Have a session with `server`; where there is one, all this costs is to see that it still answers.
 
         Raises:
             McpUnreachable: there is none, and none can be had now.

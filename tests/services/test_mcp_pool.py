@@ -125,7 +125,7 @@ def test_a_warm_call_costs_one_request_and_nothing_else():
             await pool.connect(spec_of(server))
             for _ in range(5):
                 await call(pool, spec_of(server), "add", {"a": 1, "b": 1})
-            assert server.methods[before:] == ["tools/call"] * 5
+            assert server.methods[before:] == ["HEAD", *["tools/call"] * 5]
 
     with McpHttpServer() as server:
         asyncio.run(run(server))
@@ -344,6 +344,23 @@ def test_q39_a_dead_server_is_said_to_be_dead_and_found_again_when_it_is_back():
             assert (await call(pool, spec_of(server), "echo", {"text": "hello!"})).text == "hello!"
 
     with McpHttpServer() as server:
+        asyncio.run(run(server))
+
+
+@pytest.mark.parametrize("kind", ["modern", "legacy"])
+def test_q39_a_server_that_died_in_a_pause_is_unreachable_before_anything_is_called(kind):
+    async def run(server):
+        async with open_pool(backoff_seconds=(0,)) as pool:
+            await pool.connect(spec_of(server))
+            await pool.connect(spec_of(server))
+            assert server.methods.count("tools/list") == 1  # one session, and it is kept
+            server.stop()
+            with pytest.raises(McpUnreachable, match="refused"):
+                await pool.connect(spec_of(server))
+            server.start()
+            await pool.connect(spec_of(server))
+
+    with serve(kind) as server:
         asyncio.run(run(server))
 
 
