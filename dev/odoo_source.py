@@ -25,9 +25,10 @@ LINKED = (  # what Odoo's static files link to
     "libjs-jquery", "libjs-jquery-form", "libjs-underscore",
 )  # fmt: skip
 ICONS = "fonts-font-awesome"  # of a stable suite: the files of the newer version have other names
-LEFT_OUT = "mail/static/lib/selfie_segmentation/selfie_segmentation.js"  # not free enough for Debian; pages ask for it
+LEFT_OUT = "static/lib/selfie_segmentation/selfie_segmentation.js"  # of mail: not free enough for Debian
+PACKAGED = Path("usr", "lib", "python3", "dist-packages")
 PUBLIC_REPOSITORY = "https://github.com/odoo/odoo"
-FORMAT = "2"  # changes when what is made here changes
+FORMAT = "1"  # changes when what is made here changes
 
 
 def ensure(settings: Settings) -> None:
@@ -56,8 +57,7 @@ def identity(settings: Settings) -> str:
 
 
 def addons_path(settings: Settings) -> list[Path]:
-    source = _source(settings)
-    return [source / "addons", source / "odoo" / "addons", settings.addons]
+    return [*filter(Path.is_dir, _addon_folders(_source(settings))), settings.addons]
 
 
 def series_of(source: Path) -> str | None:
@@ -67,14 +67,24 @@ def series_of(source: Path) -> str | None:
     except OSError:
         return None
     match = re.search(r"^version_info\s*=\s*\((\d+),\s*(\d+),", release, re.MULTILINE)
-    return f"{match[1]}.{match[2]}" if match and (source / "addons" / "mail").is_dir() else None
+    return f"{match[1]}.{match[2]}" if match and _find_addon(source, "mail") else None
+
+
+def _addon_folders(source: Path) -> tuple[Path, Path]:
+    """A checkout has `mail` in the first of them, Debian's package in the second."""
+    return source / "addons", source / "odoo" / "addons"
+
+
+def _find_addon(source: Path, name: str) -> Path | None:
+    places = (folder / name for folder in _addon_folders(source))
+    return next((place for place in places if (place / "__manifest__.py").exists()), None)
 
 
 def _source(settings: Settings) -> Path:
     """The folder that holds `odoo/` and `addons/`."""
     if settings.odoo_dir is not None:
         return settings.odoo_dir
-    packaged = settings.odoo_package / "usr" / "lib" / "python3" / "dist-packages"
+    packaged = settings.odoo_package / PACKAGED
     return packaged if packaged.exists() else settings.odoo_package
 
 
@@ -105,7 +115,7 @@ def _unpack_debian_package(folder: Path, mirror: debian.Mirror, log: Path) -> No
         apt.download([*(f"{name}/{PACKAGE_SUITE}" for name in (PACKAGE, *LINKED)), f"{ICONS}/{mirror.stable}"])
     with step("Odoo 19.0: unpacking"):
         apt.unpack(folder)
-        left_out = folder / "usr" / "lib" / "python3" / "dist-packages" / "addons" / LEFT_OUT
+        left_out = _find_addon(folder / PACKAGED, "mail") / LEFT_OUT
         left_out.parent.mkdir(parents=True, exist_ok=True)
         left_out.touch()
         shutil.rmtree(apt.folder)
