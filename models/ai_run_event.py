@@ -47,15 +47,17 @@ class AiRunEvent(models.Model):
             INSERT INTO ai_run_event (run_id, attempt, seq, payload, create_date)
             SELECT %(run)s, %(attempt)s, last.seq + number, payload, now() AT TIME ZONE 'UTC'
               FROM (SELECT coalesce(max(seq), 0) AS seq FROM ai_run_event WHERE run_id = %(run)s) last,
-                   jsonb_array_elements(%(payloads)s::jsonb) WITH ORDINALITY AS new(payload, number)
+                   jsonb_array_elements(%(payloads)s::jsonb) WITH ORDINALITY AS new(payload, number);
+            SELECT pg_notify(%(channel)s, %(runs)s)
             """,
             {
                 "run": run.id,
                 "attempt": run.attempt,
                 "payloads": json.dumps([wire_v1.encode(event) for event in events]),
+                "channel": JOURNAL_CHANNEL,
+                "runs": json.dumps([run.id]),
             },
         )
-        self.env.cr.execute("SELECT pg_notify(%s, %s)", [JOURNAL_CHANNEL, json.dumps([run.id])])
 
     @api.model
     def _announced_calls(self, run):

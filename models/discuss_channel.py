@@ -108,7 +108,8 @@ class DiscussChannel(models.Model):
             return
         for assistant in assistants:
             if assistant._is_usable(self.env.user):
-                self._ai_invite(assistant)
+                if assistant != self.sudo().ai_assistant_id:  # the conversation's own is there already
+                    self._ai_invite(assistant)
                 self.env["ai.run"]._request(self, assistant, message)
         self._ai_name_after(message)
 
@@ -154,7 +155,8 @@ class DiscussChannel(models.Model):
     def _ai_invite(self, assistant):
         # sudo: discuss.channel - the person may use the assistant, so they may call it in; silently
         channel, partner = self.sudo(), assistant.sudo().partner_id
-        if partner not in channel.channel_member_ids.partner_id:
+        seat = [("channel_id", "=", channel.id), ("partner_id", "=", partner.id)]
+        if not channel.env["discuss.channel.member"].search_count(seat, limit=1):
             channel._add_members(partners=partner, post_joined_message=False)
 
     def _ai_adopt(self, assistant):
