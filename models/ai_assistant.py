@@ -4,7 +4,7 @@ Not the one who answers: a reply is an `ai.run`, executed by the engine.
 """
 
 from odoo import api, fields, models, tools
-from odoo.exceptions import AccessError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
 from odoo.tools import frozendict
 
@@ -20,15 +20,18 @@ class AiAssistant(models.Model):
     _check_company_auto = True
 
     name = fields.Char(required=True, help="How people call the assistant, in Discuss and in mentions.")
-    active = fields.Boolean(default=True)
-    sequence = fields.Integer(default=10)
+    active = fields.Boolean(default=True, help="Off: nobody finds the assistant, and it answers no more.")
+    sequence = fields.Integer(default=10, help="The order in which assistants are listed.")
     description = fields.Char(help="One line that tells people what to ask this assistant for.")
     partner_id = fields.Many2one(
         "res.partner", readonly=True, copy=False, ondelete="restrict", index=True,
         help="Who the assistant is in Discuss: the author of its messages.",
     )
     avatar_128 = fields.Image("Avatar", related="partner_id.avatar_128")
-    avatar_1920 = fields.Image("Picture", compute="_compute_avatar_1920", inverse="_inverse_avatar_1920")
+    avatar_1920 = fields.Image(
+        "Picture", compute="_compute_avatar_1920", inverse="_inverse_avatar_1920",
+        help="How the assistant looks in Discuss.",
+    )
     company_id = fields.Many2one("res.company", help="Empty: for all companies.")
     group_ids = fields.Many2many(
         "res.groups", "ai_assistant_group_rel", "assistant_id", "group_id", "Allowed Groups",
@@ -63,9 +66,13 @@ class AiAssistant(models.Model):
         "mcp.tool", "ai_assistant_disabled_tool_rel", "assistant_id", "tool_id", "Disabled Tools",
         help="Tools of these servers that this assistant does without.",
     )
-    tool_ids = fields.Many2many("mcp.tool", compute="_compute_tool_ids", string="Tools")
-    tool_count = fields.Integer(compute="_compute_tool_count")
-    run_count = fields.Integer(compute="_compute_run_count", groups=MANAGERS)
+    tool_ids = fields.Many2many(
+        "mcp.tool", compute="_compute_tool_ids", string="Tools", help="What the servers of this assistant offer."
+    )
+    tool_count = fields.Integer(compute="_compute_tool_count", help="How many tools the assistant can call now.")
+    run_count = fields.Integer(
+        compute="_compute_run_count", groups=MANAGERS, help="How often the assistant was asked."
+    )
 
     _max_rounds_in_range = models.Constraint(
         f"CHECK (max_rounds BETWEEN 1 AND {MAX_ROUNDS})", "The rounds must be between 1 and 50."
@@ -142,6 +149,17 @@ class AiAssistant(models.Model):
         self.env.registry.clear_cache()
         partners.active = False
         return result
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_with_runs(self):
+        # sudo: ai.run - only whose there are
+        groups = self.env["ai.run"].sudo()._read_group([("assistant_id", "in", self.ids)], ["assistant_id"])
+        if groups:
+            raise UserError(self.env._(
+                "The record of what was asked and answered would be deleted with its assistant (%(assistants)s). "
+                "Archive the assistant instead: nobody finds it any more, and its runs stay.",
+                assistants=", ".join(assistant.name for (assistant,) in groups),
+            ))
 
     def get_enabled_mcp_tools(self):
         """The tools that this assistant's runs may use, attached personal servers aside."""

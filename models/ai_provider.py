@@ -8,7 +8,7 @@ from odoo.exceptions import ValidationError
 
 from ..services.specs import ModelSpec
 from .ai_secret_mixin import hidden_column, write_only
-from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, is_http_url, notification
+from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, forgetting, is_http_url, notification
 
 
 class AiProvider(models.Model):
@@ -19,7 +19,7 @@ class AiProvider(models.Model):
     _secret_fields = {"api_key": "stored_api_key"}
 
     name = fields.Char(required=True, help="How people who set up assistants recognise this provider.")
-    active = fields.Boolean(default=True)
+    active = fields.Boolean(default=True, help="Off: the provider is hidden from lists and choices.")
     base_url = fields.Char(
         "Base URL",
         required=True,
@@ -31,7 +31,9 @@ class AiProvider(models.Model):
         help="Sent with every request. Nobody can read it once it is stored. Leave it empty for servers without keys.",
     )
     stored_api_key = hidden_column()
-    has_api_key = fields.Boolean("A key is stored", compute="_compute_has_api_key")
+    has_api_key = fields.Boolean(
+        "A key is stored", compute="_compute_has_api_key", help="Whether there is a key; nobody can read it."
+    )
     timeout = fields.Float(
         default=60.0,
         required=True,
@@ -39,7 +41,7 @@ class AiProvider(models.Model):
     )
     company_id = fields.Many2one("res.company", help="Empty: for all companies.")
     assistant_ids = fields.One2many("ai.assistant", "provider_id", string="Assistants")
-    assistant_count = fields.Integer(compute="_compute_assistant_count")
+    assistant_count = fields.Integer(compute="_compute_assistant_count", help="How many assistants ask this provider.")
     model_names = fields.Text(
         "Available Models",
         readonly=True,
@@ -58,6 +60,14 @@ class AiProvider(models.Model):
     def _compute_assistant_count(self):
         for provider in self:
             provider.assistant_count = len(provider.assistant_ids)
+
+    @api.onchange("base_url")
+    def _onchange_base_url(self):
+        if self._origin.has_api_key and self.base_url != self._origin.base_url:
+            return forgetting(
+                self.env, self.env._("The stored key is for the old address. Enter the key of the new one.")
+            )
+        return None
 
     @api.constrains("name")
     def _check_name(self):

@@ -52,6 +52,11 @@ def notification(message, kind="success", title=None):
     }
 
 
+def forgetting(env, message):
+    """What an onchange returns to tell that saving will remove a stored secret."""
+    return {"warning": {"type": "notification", "title": env._("Saving removes what is stored"), "message": message}}
+
+
 def storable(value):
     """`value` with every NUL, which PostgreSQL cannot store, replaced visibly; keys of objects included."""
     if isinstance(value, str):

@@ -4,6 +4,7 @@ Posting only creates the run, in the poster's transaction; the engine answers la
 """
 
 from odoo import SUPERUSER_ID, api, fields, models
+from odoo.addons.mail.tools.discuss import Store
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command
 from odoo.tools import html2plaintext
@@ -64,11 +65,16 @@ class DiscussChannel(models.Model):
 
     def _sync_field_names(self):
         names = super()._sync_field_names()
-        names[None] += ["ai_reply_mode"]
+        names[None] += self._ai_store_fields()
         return names
 
     def _to_store_defaults(self, target):
-        return super()._to_store_defaults(target) + ["ai_reply_mode"]
+        return super()._to_store_defaults(target) + self._ai_store_fields()
+
+    @api.model
+    def _ai_store_fields(self):
+        # sudo: discuss.channel - whether there is an assistant, not which one
+        return ["ai_reply_mode", Store.Attr("has_ai_assistant", lambda channel: bool(channel.sudo().ai_assistant_id))]
 
     # -- asking
 
@@ -112,9 +118,6 @@ class DiscussChannel(models.Model):
                     self._ai_invite(assistant)
                 self.env["ai.run"]._request(self, assistant, message)
         self._ai_name_after(message)
-
-    def _get_message_create_valid_field_names(self):
-        return super()._get_message_create_valid_field_names() | {"tool_call_ids"}
 
     def _ai_addressed(self, message):
         """The mentioned assistants; without any, the conversation's own where it answers to every message."""

@@ -15,7 +15,7 @@ from odoo.tools import config, str2bool
 from ..services.mcp_port import McpUnreachable
 from ..services.specs import ServerSpec
 from .ai_secret_mixin import hidden_column, write_only
-from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, is_header_text, is_http_url, notification, storable
+from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, forgetting, is_header_text, is_http_url, notification, storable
 
 IDENTITY_FIELDS = frozenset({"transport", "url", "command", "args"})  # what says which server it really is
 
@@ -33,7 +33,7 @@ class McpServer(models.Model):
 
     # what it is
     name = fields.Char(required=True, help="How people recognise the server; it is shown beside each of its tools.")
-    active = fields.Boolean(default=True)
+    active = fields.Boolean(default=True, help="Off: the tools of this server are offered to nobody.")
     transport = fields.Selection(
         [
             ("streamable_http", "Streamable HTTP"),
@@ -59,6 +59,7 @@ class McpServer(models.Model):
         "Authentication",
         required=True,
         default="none",
+        help="How the server knows who calls. It is sent with every request.",
     )
     token = write_only(
         fields.Char, "Token", help="Sent as Authorization: Bearer … Nobody can read it once it is stored."
@@ -78,7 +79,10 @@ class McpServer(models.Model):
         help="Shared servers are given to assistants by managers. A personal one is visible to its owner only, "
         "who can attach it to conversations.",
     )
-    user_id = fields.Many2one("res.users", "Owner", index="btree_not_null", ondelete="cascade", copy=False)
+    user_id = fields.Many2one(
+        "res.users", "Owner", index="btree_not_null", ondelete="cascade", copy=False,
+        help="The one person who sees this server and can attach it to conversations.",
+    )
     company_id = fields.Many2one("res.company", help="Empty: for all companies.")
     # what is known of it
     state = fields.Selection(
@@ -87,14 +91,20 @@ class McpServer(models.Model):
         default="draft",
         readonly=True,
         copy=False,
+        help="How the last connection went. Until the first one, the server's tools are offered to nobody.",
     )
     state_message = fields.Text("Message", readonly=True, copy=False, help="Why the server cannot be used.")
-    last_sync = fields.Datetime("Last Synchronisation", readonly=True, copy=False)
-    tool_ids = fields.One2many("mcp.tool", "server_id", string="Tools")
-    tool_count = fields.Integer(compute="_compute_tool_count")
-    changed_tool_count = fields.Integer(compute="_compute_tool_count")
+    last_sync = fields.Datetime(
+        "Last Synchronisation", readonly=True, copy=False, help="When the list of tools was last taken over."
+    )
+    tool_ids = fields.One2many("mcp.tool", "server_id", string="Tools", help="What the server offered then.")
+    tool_count = fields.Integer(compute="_compute_tool_count", help="How many tools the server offers.")
+    changed_tool_count = fields.Integer(
+        compute="_compute_tool_count", help="How many tools were redefined since somebody last looked at them."
+    )
     assistant_ids = fields.Many2many(
-        "ai.assistant", "ai_assistant_mcp_server_rel", "server_id", "assistant_id", "Assistants"
+        "ai.assistant", "ai_assistant_mcp_server_rel", "server_id", "assistant_id", "Assistants",
+        help="The assistants that may use this server's tools.",
     )
     channel_ids = fields.Many2many(
         "discuss.channel", "discuss_channel_mcp_server_rel", "server_id", "channel_id", "Conversations", readonly=True,
@@ -123,6 +133,15 @@ class McpServer(models.Model):
     @api.depends_context("uid")
     def _compute_stdio_allowed(self):
         self.stdio_allowed = self._stdio_is_on() and self.env.user.has_group("base.group_system")
+
+    @api.onchange("url")
+    def _onchange_url(self):
+        known = self._origin
+        if (known.has_token or known.has_headers) and self.url != known.url:
+            return forgetting(
+                self.env, self.env._("The stored secrets are for the old address. Enter those of the new one.")
+            )
+        return None
 
     @api.constrains("name")
     def _check_name(self):

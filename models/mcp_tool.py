@@ -19,12 +19,20 @@ class McpTool(models.Model):
     _order = "server_id, name"
 
     # as the server defined it
-    server_id = fields.Many2one("mcp.server", required=True, readonly=True, ondelete="cascade", index=True)
-    name = fields.Char("Technical Name", required=True, readonly=True)
-    title = fields.Char(readonly=True)
-    description = fields.Text(readonly=True)
+    server_id = fields.Many2one(
+        "mcp.server", required=True, readonly=True, ondelete="cascade", index=True,
+        help="The server that offers the tool and runs it.",
+    )
+    name = fields.Char("Technical Name", required=True, readonly=True, help="What the server calls the tool.")
+    title = fields.Char(readonly=True, help="The tool's name for people, where its server gives one.")
+    description = fields.Text(
+        readonly=True, help="What the server says the tool does; the model reads it and decides by it."
+    )
     input_schema = fields.Json(readonly=True)
-    input_schema_text = fields.Text("Arguments", compute="_compute_input_schema_text")
+    input_schema_text = fields.Text(
+        "Arguments", compute="_compute_input_schema_text",
+        help="What the tool has to be told when it is called, as a JSON schema.",
+    )
     read_only = fields.Boolean(readonly=True, help="The server says that this tool changes nothing.")
     destructive = fields.Boolean(readonly=True, help="The server says that this tool may delete or overwrite.")
     idempotent = fields.Boolean(readonly=True, help="The server says that calling it twice is as good as once.")
@@ -70,13 +78,6 @@ class McpTool(models.Model):
     def action_accept_change(self):
         """The new definition is fine; the approval stays as it is."""
         self.write({"changed": False})
-
-    def action_toggle_for_assistant(self):
-        """Give the tool to, or take it from, the assistant whose form this is."""
-        assistant = self.env["ai.assistant"].browse(self.env.context["ai_assistant_id"])
-        for tool in self:
-            used = tool not in assistant.disabled_tool_ids
-            assistant.disabled_tool_ids = [(4 if used else 3, tool.id)]
 
     def _usable(self):
         """Those that may be offered to a model at all."""

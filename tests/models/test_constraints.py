@@ -104,3 +104,13 @@ class TestConstraints(AiCase):
         self.assistant.unlink()
         self.assertTrue(partner.exists())
         self.assertFalse(partner.active)
+
+    def test_an_assistant_that_was_asked_is_archived_instead_of_deleted(self):
+        channel = self.env["discuss.channel"].browse(self.assistant.with_user(self.ann).open_chat())
+        self.say(channel, self.ann)
+        spare = self.env["ai.assistant"].create({"name": "Spare"})
+        with self.assertRaisesRegex(UserError, r"\(Zed Helper\).*Archive"):
+            (self.assistant | spare).with_user(self.mia).unlink()
+        self.assertTrue(self.runs_of(channel))
+        spare.with_user(self.mia).unlink()
+        self.assertFalse(spare.exists())

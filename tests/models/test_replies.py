@@ -1,6 +1,7 @@
 """Whose message gets which assistant's reply."""
 
 from markupsafe import Markup
+from odoo.addons.mail.tools.discuss import Store
 from odoo.exceptions import AccessError, ValidationError
 from odoo.fields import Command
 
@@ -44,6 +45,16 @@ class TestReplies(AiCase):
         self.assertEqual(channel.name, "Where is the nearest warehouse that…")
         self.say(channel, self.ann, "And pencils?")
         self.assertEqual(channel.name, "Where is the nearest warehouse that…")
+
+    def test_clients_are_told_whether_a_conversation_has_an_assistant(self):
+        def told(channel):
+            return Store().add(channel.with_user(self.ann)).get_result()["discuss.channel"][0]["has_ai_assistant"]
+
+        group = self.group_chat(self.ann, self.ben)
+        self.assertIs(told(group), False)
+        self.assertIs(told(self.group_with_assistant(self.ann)), True)
+        fresh = self.env["discuss.channel"].browse(self.assistant.with_user(self.ann).open_chat(new=True))
+        self.assertIs(told(fresh), True)
 
     def test_a_chat_that_discuss_opens_is_the_same(self):
         opened = self.env["discuss.channel"].with_user(self.ann)._get_or_create_chat(self.assistant.partner_id.ids)

@@ -104,3 +104,13 @@ class TestSecrets(AiCase):
     def test_headers_are_sent_as_given(self):
         self.server.write({"auth_type": "headers", "headers": '{"X-Api-Key": "k", "X-Team": "t"}'})
         self.assertEqual(self.server._spec(self.ann).headers, (("X-Api-Key", "k"), ("X-Team", "t")))
+
+    def test_whoever_types_another_address_is_warned_that_the_secret_goes(self):
+        for record, field in ((self.provider, "base_url"), (self.server, "url")):
+            with self.subTest(field=field):
+                values = {field: "http://two.example"}
+                self.assertIn("warning", record.with_user(self.mia).onchange(values, [field], {field: {}}))
+                unchanged = {field: record[field]}
+                self.assertNotIn("warning", record.with_user(self.mia).onchange(unchanged, [field], {field: {}}))
+                bare = record.copy()
+                self.assertNotIn("warning", bare.with_user(self.mia).onchange(values, [field], {field: {}}))

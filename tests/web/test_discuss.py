@@ -102,3 +102,14 @@ def test_a_phone_shows_the_calls_without_scrolling_sideways(live, office, visit)
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_nobody_calls_an_assistant_but_people_beside_it_can_be_called(live, office, visit):
+    ann, bob = live.person("Ann"), live.person("Bob")
+    channel_id = ann.call("ai.assistant", "open_chat", [office.assistant_id], new=True)
+    page = visit(ann, f"/odoo/discuss?active_id=discuss.channel_{channel_id}")
+    call = page.locator(".o-mail-DiscussContent-header [name=call]")
+    expect(page.locator(".o-mail-DiscussContent-header button").first).to_be_visible()
+    expect(call).to_have_count(0)
+    ann.call("discuss.channel", "add_members", [channel_id], partner_ids=[bob.partner_id])
+    expect(call).to_be_visible()

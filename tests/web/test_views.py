@@ -36,7 +36,8 @@ def no_dialog(page: Page) -> None:
 def test_a_manager_opens_each_menu_and_its_first_record(live, answered, visit, menu):
     page = open_menu(visit, live, live.admin, menu)
     no_dialog(page)
-    first = page.locator(".o_data_row .o_data_cell, .o_kanban_record:not(.o_kanban_ghost)").first
+    cell = ".o_data_row .o_data_cell:not(.o_boolean_toggle_cell)"
+    first = page.locator(f"{cell}, .o_kanban_record:not(.o_kanban_ghost)").first
     if menu != "mcp_server_personal_menu":
         first.click()
         expect(page.locator(".o_form_view")).to_be_visible()
@@ -57,3 +58,33 @@ def test_a_manager_tests_a_connection_and_reads_the_outcome(live, office, visit)
     page.get_by_role("button", name="Test connection").click()
     expect(page.locator(".o_notification")).to_be_visible()
     no_dialog(page)
+
+
+def test_a_manager_takes_a_tool_from_an_assistant_and_gives_it_back(live, office, visit):
+    page = visit(live.admin, f"/odoo/ai-assistants/{office.assistant_id}")
+    page.get_by_role("tab", name="Tools").click()
+    switch = page.locator(".o_data_row", has_text="calculate").locator(".o-ai-ToolSwitch input")
+    for is_on in (False, True):
+        switch.set_checked(is_on)
+        page.locator(".o_form_button_save").click()
+        expect(page.locator(".o_form_status_indicator_buttons.invisible")).to_be_attached()
+        page.reload()
+        page.get_by_role("tab", name="Tools").click()
+        expect(switch).to_be_checked(checked=is_on)
+        disabled = live.admin.read("ai.assistant", office.assistant_id, "disabled_tool_ids")["disabled_tool_ids"]
+        assert bool(disabled) is not is_on
+    no_dialog(page)
+
+
+def test_who_is_no_manager_sees_an_assistants_tools_and_changes_nothing(live, office, visit):
+    page = visit(live.person("Ann"), f"/odoo/ai-assistants/{office.assistant_id}")
+    switch = page.locator(".o_data_row", has_text="calculate").locator(".o-ai-ToolSwitch input")
+    expect(switch).to_be_checked()
+    expect(switch).to_be_disabled()
+    no_dialog(page)
+
+
+def test_on_a_phone_tools_are_cards(live, office, visit):
+    page = visit(live.admin, f"/odoo/ai-assistants/{office.assistant_id}", width=390)
+    page.get_by_role("tab", name="Tools").click()
+    expect(page.locator(".o_kanban_record", has_text="calculate").locator(".o-ai-ToolSwitch input")).to_be_checked()
