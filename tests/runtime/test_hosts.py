@@ -133,14 +133,24 @@ def test_q43_another_host_takes_over_from_one_that_is_silent(start_live: Callabl
         begin(room)
         frozen = room.server.sql("SELECT worker_id FROM procrastinate_jobs WHERE status = 'doing'")[0][0]
         room.model.script(text("It was a sunny day."))
-        # as if the host had been frozen: its heartbeat is old, and it does not know
-        room.server.sql(
-            "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute' WHERE id = %s", frozen
-        )
+        silence(room, frozen)
         run = room.ended(within=TAKEOVER_S)[0]
         assert (run["state"], run["attempt"]) == ("done", 2)
         assert room.replies() == ["<p>It was a sunny day.</p>"]
         assert kinds(room, run["id"]).count("done") == 1
+
+
+def silence(room: Room, worker_id: int) -> None:
+    """As if its host had been frozen: its heartbeat is old and stays so, and the host does not know."""
+    room.server.sql(
+        "CREATE FUNCTION stay_silent() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN NEW.last_heartbeat = now() - interval '1 minute'; RETURN NEW; END $$"
+    )
+    room.server.sql(
+        "CREATE TRIGGER stay_silent BEFORE UPDATE ON procrastinate_workers"
+        f" FOR EACH ROW WHEN (OLD.id = {worker_id}) EXECUTE FUNCTION stay_silent()"
+    )
+    room.server.sql("UPDATE procrastinate_workers SET last_heartbeat = now()")
 
 
 def test_an_http_worker_hands_its_runs_back(start_live: Callable[..., LiveServer], model: ModelServer):
