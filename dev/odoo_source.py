@@ -28,7 +28,7 @@ ICONS = "fonts-font-awesome"  # of a stable suite: the files of the newer versio
 LEFT_OUT = "static/lib/selfie_segmentation/selfie_segmentation.js"  # of mail: not free enough for Debian
 PACKAGED = Path("usr", "lib", "python3", "dist-packages")
 PUBLIC_REPOSITORY = "https://github.com/odoo/odoo"
-FORMAT = "1"  # changes when what is made here changes
+FORMAT = "3"  # changes when what is made here changes
 
 
 def ensure(settings: Settings) -> None:
@@ -115,6 +115,7 @@ def _unpack_debian_package(folder: Path, mirror: debian.Mirror, log: Path) -> No
         apt.download([*(f"{name}/{PACKAGE_SUITE}" for name in (PACKAGE, *LINKED)), f"{ICONS}/{mirror.stable}"])
     with step("Odoo 19.0: unpacking"):
         apt.unpack(folder)
+        shutil.rmtree(folder / PACKAGED / "addons")  # a second copy of some, without their static files
         left_out = _find_addon(folder / PACKAGED, "mail") / LEFT_OUT
         left_out.parent.mkdir(parents=True, exist_ok=True)
         left_out.touch()
