@@ -87,4 +87,7 @@ def test_who_is_no_manager_sees_an_assistants_tools_and_changes_nothing(live, of
 def test_on_a_phone_tools_are_cards(live, office, visit):
     page = visit(live.admin, f"/odoo/ai-assistants/{office.assistant_id}", width=390)
     page.get_by_role("tab", name="Tools").click()
-    expect(page.locator(".o_kanban_record", has_text="calculate").locator(".o-ai-ToolSwitch input")).to_be_checked()
+    switch = page.locator(".o_kanban_record", has_text="calculate").locator(".o-ai-ToolSwitch input")
+    expect(switch).to_be_checked()
+    switch.uncheck()
+    switch.check()
