@@ -32,6 +32,11 @@ def noted(what: str, seconds: float, reference: float | None = None) -> tuple[st
     return what, _ms(seconds), _ms(reference), compared, "", ""
 
 
+def counted(what: str, number: int, of: int) -> tuple[str, ...]:
+    """How many of some there are; all of them should be."""
+    return what, str(number), str(of), "", "all", _verdict(number == of)
+
+
 def quantile(seconds: Sequence[float], part: float) -> float:
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))]

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 
 from bench import Table, model, serving
-from bench.figures import COLUMNS, at_most, noted, quantile
+from bench.figures import COLUMNS, at_most, counted, noted, quantile
 from tests.live import LiveBase, LiveServer
 
 POSTS = 30
@@ -26,6 +28,7 @@ class Seen:
     """What one viewer has seen, in seconds; moments are of the clock that all processes share."""
 
     refused: bool = False  # the server said that it was busy
+    is_complete: bool = False  # the run is done
     asked_after: float = 0.0  # from the POST to the model
     sent: list[float] = field(default_factory=list)  # when each chunk left the model
     delays: list[float] = field(default_factory=list)  # how long each was on its way
@@ -69,7 +72,9 @@ async def _one_by_one(live: LiveServer, channels: Sequence[int]) -> list[tuple[s
 
 async def _at_once(live: LiveServer, channels: Sequence[int]) -> list[tuple[str, ...]]:
     viewers = [_view(live, channel, number / STARTS_PER_SECOND) for number, channel in enumerate(channels)]
+    memory = _memory_kb(live.pid, "VmRSS")
     seen = await asyncio.gather(*viewers)
+    memory = _memory_kb(live.pid, "VmHWM") - memory
     served = [viewer for viewer in seen if not viewer.refused]
     # Only while all of them speak: what comes before and after is Odoo taking posts and storing replies.
     begin, end = max(viewer.sent[0] for viewer in served), min(viewer.sent[-1] for viewer in served)
@@ -77,13 +82,21 @@ async def _at_once(live: LiveServer, channels: Sequence[int]) -> list[tuple[str,
         delay for viewer in served for sent, delay in zip(viewer.sent, viewer.delays, strict=True) if begin < sent < end
     ]
     all_delays = [delay for viewer in served for delay in viewer.delays]
+    complete = sum(viewer.is_complete for viewer in seen)
     what = f"model's chunk → viewer with {len(served)} streams at a time"
     return [
         at_most(f"{what}, p95", quantile(delays, 0.95), 0.060),
         noted(f"{what}, p50", quantile(delays, 0.5)),
         noted("the same while they begin and end, p95", quantile(all_delays, 0.95)),
         noted("`POST` → the model meanwhile, p50", quantile([viewer.asked_after for viewer in served], 0.5)),
+        counted("replies of these that are complete", complete, len(seen)),
+        ("memory for each of these runs and its viewer, at most", f"{memory / len(seen):.0f} kB", "", "", "", ""),
     ]
+
+
+def _memory_kb(pid: int, what: str) -> int:
+    """What the kernel says of a process: `VmRSS` is now, `VmHWM` the most that it ever was."""
+    return int(re.search(rf"{what}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
 
 
 async def _plain_request(client: httpx2.AsyncClient) -> float:
@@ -122,6 +135,7 @@ async def _watch(reader: asyncio.StreamReader, posted_at: float) -> Seen:
             now = time.monotonic()
             frame = json.loads(line[6:])
             assert frame["type"] != "error", frame
+            seen.is_complete = frame["type"] == "done" and frame["state"] == "done"
             if frame["type"] == "chunk":
                 _note(frame["content"], now, posted_at, seen)
     assert seen.delays, "Nothing came."

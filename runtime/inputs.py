@@ -35,12 +35,12 @@ def load(run) -> RunInputs:
     _check_access(channel, assistant)
     tools, tool_notices = _tools(channel, assistant)
     messages, history_notices = _messages(run, assistant.sudo())
-    last_seq = run.env["ai.run.event"].search([("run_id", "=", run.id)], order="seq desc", limit=1).seq
+    [(last_seq,)] = run.env["ai.run.event"]._read_group([("run_id", "=", run.id)], aggregates=["seq:max"])
     is_first = run.attempt == 1
     return RunInputs(
         run_id=run.id,
         attempt=run.attempt,
-        next_seq=last_seq + 1,
+        next_seq=(last_seq or 0) + 1,
         model=_model(assistant.sudo()),
         messages=messages,
         tools=tools,
