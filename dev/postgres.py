@@ -174,6 +174,8 @@ def _ensure_started(settings: Settings) -> subprocess.Popen[bytes] | None:
     """Start it unless it runs; its keeper, where it is our child."""
     if _keeper_lives(settings):
         return None
+    if owner():
+        _let_reach(PROGRAMS, settings.cluster)
     if not (settings.cluster / "PG_VERSION").exists():
         with step("PostgreSQL: a new cluster"):
             _initialise(settings)
@@ -193,7 +195,6 @@ def _initialise(settings: Settings) -> None:
         folder.chmod(0o700)
         account = owner()
         if account:
-            _let_reach(PROGRAMS.parent, settings.cluster)
             os.chown(folder, account.pw_uid, account.pw_gid)
         locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         access = ["--auth=trust", f"--username={ROLE}"]  # who can enter the socket's folder may come in
@@ -205,8 +206,6 @@ def _initialise(settings: Settings) -> None:
 def _start(settings: Settings, server: Server) -> subprocess.Popen[bytes]:
     account = owner()
     _make_socket_folder(settings, account)
-    if account:
-        _let_reach(PROGRAMS.parent, settings.cluster)
     log = settings.logs / "postgres.log"
     # Neither tethered nor in our session: it outlives us when somebody else uses the server.
     with log.open("wb") as output:

@@ -65,6 +65,7 @@ def _variables(settings: Settings, chromium: Path | None) -> dict[str, str]:
         "AI_DISCUSS_TEST_CONF": str(settings.test_conf),
         "AI_DISCUSS_TEST_TEMPLATE": database.TEMPLATE,
         "AI_DISCUSS_TEST_LOGS": str(_live_logs(settings)),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(settings.state / "hypothesis"),
         **({"AI_DISCUSS_TEST_CHROMIUM": str(chromium)} if chromium else {}),
     }
 
