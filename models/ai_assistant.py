@@ -112,6 +112,14 @@ class AiAssistant(models.Model):
             if not assistant.name.strip():
                 raise ValidationError(self.env._("An assistant needs a name."))
 
+    @api.constrains("partner_id")
+    def _check_partner_is_nobody(self):
+        """No person is spoken for."""
+        for assistant in self:
+            # sudo: res.partner - only whether somebody logs in as this partner is looked at
+            if assistant.partner_id.sudo().with_context(active_test=False).user_ids:
+                raise ValidationError(self.env._("The contact of an assistant cannot be that of a user."))
+
     @api.constrains("temperature")
     def _check_temperature(self):
         for assistant in self:
@@ -125,6 +133,7 @@ class AiAssistant(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
+        self._check_given_partners(vals_list)
         assistants = super().create([self._with_set_temperature(vals) for vals in vals_list])
         for assistant in assistants.filtered(lambda assistant: not assistant.partner_id):
             # sudo: res.partner - managers of assistants need no rights on contacts
@@ -133,6 +142,7 @@ class AiAssistant(models.Model):
         return assistants
 
     def write(self, vals):
+        self._check_given_partners([vals])
         result = super().write(self._with_set_temperature(vals))
         if not {"name", "image_1920", "active"}.isdisjoint(vals):
             for assistant in self:
@@ -259,6 +269,13 @@ class AiAssistant(models.Model):
     def _partner_values(self):
         self.ensure_one()
         return {"name": self.name, "image_1920": self.image_1920, "active": self.active}
+
+    @api.model
+    def _check_given_partners(self, vals_list):
+        """A contact takes its assistant's name and picture: whoever gives it to one may change it."""
+        given = [vals["partner_id"] for vals in vals_list if vals.get("partner_id")]
+        if given:
+            self.env["res.partner"].browse(given).check_access("write")
 
     @api.model
     def _with_set_temperature(self, vals):

@@ -43,7 +43,7 @@ def notification(message, kind="success", title=None):
         "type": "ir.actions.client",
         "tag": "display_notification",
         "params": {
-            "title": title,
+            "title": title or False,  # None could not be sent to callers over XML-RPC
             "message": message,
             "type": kind,
             "sticky": kind == "danger",

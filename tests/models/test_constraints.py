@@ -1,7 +1,9 @@
 """What cannot be stored, and who may not store it."""
 
 from contextlib import contextmanager
+from xmlrpc.client import dumps
 
+from odoo.addons.ai_discuss.models.common import notification
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tools import config, mute_logger
 from psycopg2 import IntegrityError
@@ -104,6 +106,23 @@ class TestConstraints(AiCase):
         self.assistant.unlink()
         self.assertTrue(partner.exists())
         self.assertFalse(partner.active)
+
+    def test_an_assistant_is_given_no_persons_contact_and_none_that_its_maker_may_not_change(self):
+        self.mia.group_ids -= self.env.ref("base.group_partner_manager")
+        contact = self.env["res.partner"].create({"name": "Customer"})
+        for user, partner, refusal in (
+            (self.admin, self.ann.partner_id, ValidationError),
+            (self.mia, self.ann.partner_id, AccessError),
+            (self.mia, contact, AccessError),
+        ):
+            with self.assertRaises(refusal), self.env.cr.savepoint():
+                self.env["ai.assistant"].with_user(user).create({"name": "Impostor", "partner_id": partner.id})
+            with self.assertRaises(refusal), self.env.cr.savepoint():
+                self.assistant.with_user(user).partner_id = partner
+
+    def test_the_answer_of_a_button_can_be_sent_over_xml_rpc(self):
+        for title in (None, "Title"):
+            dumps((notification("Connected.", title=title),), methodresponse=True)
 
     def test_an_assistant_that_was_asked_is_archived_instead_of_deleted(self):
         channel = self.env["discuss.channel"].browse(self.assistant.with_user(self.ann).open_chat())
