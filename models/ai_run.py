@@ -235,7 +235,9 @@ class AiRun(models.Model):
         """Hold the row to the end of the transaction, and see it as it is now."""
         self.ensure_one()
         self.flush_recordset()
-        self.env.cr.execute("SELECT attempt, state FROM ai_run WHERE id = %s FOR NO KEY UPDATE", [self.id])
+        # a conflict is no error: the transaction begins anew, and nobody needs to read of it in the log
+        query = "SELECT attempt, state FROM ai_run WHERE id = %s FOR NO KEY UPDATE"
+        self.env.cr.execute(query, [self.id], log_exceptions=False)
         row = self.env.cr.fetchone()
         if row:
             self.invalidate_recordset()
@@ -256,7 +258,7 @@ class AiRun(models.Model):
         The journal's writer shares the row with everybody who only changes it, so that it never waits for a step.
         """
         self.env.flush_all()
-        self.env.cr.execute("SELECT FROM ai_run WHERE id = %s FOR UPDATE", [self.id])
+        self.env.cr.execute("SELECT FROM ai_run WHERE id = %s FOR UPDATE", [self.id], log_exceptions=False)
 
     def _begin(self, attempt):
         """`queued` → `running`; False where there is nothing to do (ended, or a newer attempt)."""

@@ -1,5 +1,7 @@
 """`POST /api/ai/run/<id>/…`: who may stop a run and decide on its calls, and that doing it twice does no harm."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.controllers.client import check_complete, text_of
@@ -23,6 +25,21 @@ def test_a_stopped_run_keeps_what_was_said(conversation, team):
     assert "Once upon" in conversation.messages()[-1]["body"]
     again = team.alice.api.post(f"/api/ai/run/{frames[0].run_id}/stop", json={})
     assert again.json() == {"run_id": frames[0].run_id, "state": "cancelled"}
+
+
+def test_a_stop_that_meets_a_step_begins_anew_without_a_word_in_the_log(conversation, team, live):
+    gate = hold()
+    conversation.model.script(text("Once upon", gate, " a time"))
+    with conversation.post() as stream, ThreadPoolExecutor() as threads, live.base.connect(live.db) as database:
+        run_id = stream.until("chunk")[0].run_id
+        mark = live.log.mark()
+        with database.transaction():
+            database.execute("UPDATE ai_run SET rounds = 1 WHERE id = %s", [run_id])
+            stop = threads.submit(team.alice.api.post, f"/api/ai/run/{run_id}/stop")
+            live.eventually(lambda: live.sql("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        assert stop.result().status_code == 200
+        assert stream.rest()[-1].payload["state"] == "cancelled"
+    assert live.log.errors(mark) == []
 
 
 @pytest.mark.parametrize("command", ["stop", "approve", "deny"])
