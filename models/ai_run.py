@@ -26,7 +26,7 @@ from ..services.events import (
     RunFinished,
     RunStarted,
 )
-from ..services.messages import ToolResult, Usage, to_wire
+from ..services.messages import TEXT_SEPARATOR, ToolResult, Usage, join_texts, to_wire
 from ..services.states import RUN_ENDS, RunState, ToolCallState
 from ..services.transcript import decode_turn
 
@@ -65,7 +65,7 @@ class AiRun(models.Model):
     )
     lang = fields.Char(readonly=True)
     tz = fields.Char(readonly=True)
-    idempotency_key = fields.Char(readonly=True)
+    idempotency_key = fields.Char(readonly=True, groups=fields.NO_ACCESS)  # its requester's secret
     # how far it came
     state = fields.Selection(STATES, required=True, readonly=True, default="queued", index=True)
     attempt = fields.Integer(
@@ -436,8 +436,7 @@ class AiRun(models.Model):
 
     def _told_text(self):
         """What the model has said in its complete rounds, as the loop joins it."""
-        texts = [turn.message.text for turn in self._stored_turns()[0]]
-        return "\n\n".join(filter(None, texts))
+        return join_texts(turn.message.text for turn in self._stored_turns()[0])
 
     def _journal_from_records(self):
         """The frames of an ended run whose journal has been purged, as (seq, payload)."""
@@ -455,7 +454,7 @@ class AiRun(models.Model):
             if turn.message.reasoning:
                 yield Reasoning(turn.message.reasoning)
             if turn.message.text:
-                piece = f"\n\n{turn.message.text}" if told else turn.message.text
+                piece = f"{TEXT_SEPARATOR}{turn.message.text}" if told else turn.message.text
                 told += piece
                 yield Chunk(piece)
             recorded = [calls[call.id] for call in turn.message.tool_calls if call.id in calls]

@@ -21,6 +21,7 @@ from .messages import (
     ToolResult,
     Turn,
     UserMessage,
+    join_texts,
 )
 from .specs import Checkpoint
 from .wire_v1 import storable
@@ -136,7 +137,7 @@ def _said_after_the_turns(stored: StoredMessage) -> str:
     """The part of the text that no turn has: all of it where there are none, else what a stopped run said last."""
     if stored.turns and not stored.turns[-1].message.tool_calls:
         return ""
-    told = "\n\n".join(turn.message.text for turn in stored.turns if turn.message.text)
+    told = join_texts(turn.message.text for turn in stored.turns)
     return stored.text[len(told):].strip() if stored.text.startswith(told) else ""
 
 

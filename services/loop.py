@@ -25,7 +25,7 @@ from .events import (
     ToolCallStarted,
     now_ms,
 )
-from .messages import Message, ToolCall, ToolResult, Turn, Usage
+from .messages import TEXT_SEPARATOR, Message, ToolCall, ToolResult, Turn, Usage, join_texts
 from .ports import Model, ReportProgress, Steps, Tools
 from .specs import Checkpoint, Outcome
 from .states import ToolCallState
@@ -34,7 +34,6 @@ from .tools import NO_TOOLS, Tool
 _logger = logging.getLogger(__name__)
 
 MAX_IDENTICAL_CALLS = 3  # a fourth call with the same arguments cannot tell the model anything new
-TEXT_SEPARATOR = "\n\n"  # between what the model says in one round and in the next: a new paragraph
 
 
 class Loop:
@@ -76,7 +75,7 @@ class Loop:
         """How far the conversation came; its text is what was streamed."""
         texts = [turn.message.text for turn in self._turns] + [self._partial]
         usage = sum((turn.usage for turn in self._turns), Usage())
-        return Outcome(TEXT_SEPARATOR.join(filter(None, texts)), self._rounds, usage)
+        return Outcome(join_texts(texts), self._rounds, usage)
 
     @property
     def open_calls(self) -> list[ToolCall]:

@@ -6,11 +6,13 @@ is one encoding. `history` orders and repairs messages; this module only says wh
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .states import ToolCallState
+
+TEXT_SEPARATOR = "\n\n"  # between what the model says in one round and in the next: a new paragraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,11 @@ class Turn:
     message: AssistantMessage
     finish_reason: str = "stop"  # as the provider said it: "stop", "tool_calls", "length", …
     usage: Usage = Usage()
+
+
+def join_texts(texts: Iterable[str]) -> str:
+    """What the model said in several rounds as the one text of a reply, just as it was streamed."""
+    return TEXT_SEPARATOR.join(filter(None, texts))
 
 
 def to_wire(message: Message) -> dict[str, Any]:
