@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -198,7 +199,7 @@ def build_server(log: ToolLog, name: str = "workshop") -> MCPServer:
     return server
 
 
-class _Listener:
+class _Listener(ABC):
     """An ASGI application behind uvicorn in a thread of its own, on a loopback port that survives restarts."""
 
     path = "/"
@@ -253,8 +254,9 @@ class _Listener:
     def _run(self, listening: socket.socket) -> None:
         self._uvicorn.run(sockets=[listening])
 
+    @abstractmethod
     def _app(self) -> Callable[..., Any]:
-        raise NotImplementedError
+        """What is served."""
 
 
 class McpHttpServer(_Listener, ToolLog):
