@@ -11,7 +11,6 @@ from odoo.addons.mail.tools.discuss import Store
 from ..services import states
 from ..services.events import ToolCallFinished, ToolCallStarted
 from ..services.messages import ToolResult
-from ..services.specs import Decision
 from ..services.states import TOOL_CALL_ENDS, ToolCallState
 from ..services.transcript import encode_part
 
@@ -83,6 +82,10 @@ class AiToolCall(models.Model):
     def is_open(self):
         return self.state not in TOOL_CALL_ENDS
 
+    @property
+    def is_approved(self):
+        return bool(self.decided_at) and self.state != ToolCallState.DENIED
+
     def _end(self, result):
         """Store the call's one result; a second one changes nothing."""
         self.ensure_one()
@@ -107,11 +110,6 @@ class AiToolCall(models.Model):
             self.duration_ms,
             self.truncated,
         )
-
-    def _decision(self):
-        """What a person said about this call."""
-        self.ensure_one()
-        return Decision(self.call_id, self.state != ToolCallState.DENIED, self.decided_by.name or "")
 
     def _started_event(self):
         return ToolCallStarted(

@@ -138,13 +138,12 @@ def _is_group(channel) -> bool:
 def _checkpoint(run) -> Checkpoint:
     """How far the earlier attempts came, and what of it the journal has told."""
     turns, results = run._stored_turns()
-    calls = run.tool_call_ids
     streamed_round, announced, reported = _told(run)
     return Checkpoint(
         turns=turns,
         results=results,
         sent=frozenset(run._calls_in(ToolCallState.INVOKING).mapped("call_id")),
-        decisions={call.call_id: call._decision() for call in calls if call.decided_at},
+        approved=frozenset(call.call_id for call in run.tool_call_ids if call.is_approved),
         streamed_round=streamed_round,
         announced=announced,
         reported=reported,

@@ -152,8 +152,7 @@ class Loop:
         tool = self._tools.offered.get(call.name)
         if tool is None or tool.spec.approval != "ask" or call.problem or call.id in self._checkpoint.sent:
             return False
-        decision = self._checkpoint.decisions.get(call.id)
-        return decision is None or not decision.approved
+        return call.id not in self._checkpoint.approved
 
     def _request_approvals(self, calls: Iterable[ToolCall]) -> tuple[str, ...]:
         waiting = [call for call in calls if call.id not in self._results and self._asks(call)]

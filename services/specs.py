@@ -54,22 +54,13 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person said about a call that waited for approval."""
-
-    call_id: str
-    approved: bool
-    by: str = ""  # the person's name, for the model
-
-
-@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """How far an earlier attempt of the same run came: its steps, in order."""
 
     turns: tuple[Turn, ...] = ()
     results: Mapping[str, ToolResult] = field(default_factory=dict)  # by call id; calls without one are still open
     sent: frozenset[str] = frozenset()  # calls that had been sent when the attempt ended: outcome unknown
-    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    approved: frozenset[str] = frozenset()  # calls that a person allowed; one that was denied has a result
     streamed_round: int = 0  # the last round of which anything is in the journal; void if it has no turn
     announced: frozenset[str] = frozenset()  # calls whose `ToolCallStarted` is in the journal
     reported: frozenset[str] = frozenset()  # calls whose `ToolCallFinished` is in the journal

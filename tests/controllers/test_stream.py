@@ -303,7 +303,7 @@ def test_a_file_that_the_caller_has_uploaded_is_sent_along(conversation, team):
     assert (file["res_model"], file["res_id"]) == ("discuss.channel", conversation.id)
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl, an optional program of people's, is not on this machine")
 def test_curl_shows_the_reply_as_it_comes(conversation, team):
     gate = hold()
     conversation.model.script(text("Hello", gate, " curl"))

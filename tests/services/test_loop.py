@@ -16,7 +16,7 @@ from services.events import (
 )
 from services.loop import Loop
 from services.messages import AssistantMessage, ToolCall, ToolMessage, ToolResult, Turn, UserMessage
-from services.specs import Checkpoint, Decision
+from services.specs import Checkpoint
 from services.states import ToolCallState
 from services.tools import NO_TOOLS, ToolOutput
 from tests.fakes.memory import LocalTools, MemorySteps, ScriptedModel, answer, calls
@@ -232,7 +232,7 @@ def resumed(**progress):
 
 
 def test_an_approved_call_is_executed_when_the_run_goes_on():
-    checkpoint = resumed(decisions={"a": Decision("a", True)}, announced={"a"}, streamed_round=1)
+    checkpoint = resumed(approved={"a"}, announced={"a"}, streamed_round=1)
     conversation = Conversation(answer("HI it is."), tools=LocalTools(shout, asks={"shout"}), checkpoint=checkpoint)
     assert conversation.run().text == "Let me see.\n\nHI it is."
     assert conversation.steps.log == [("sent", "a"), ("done", "a"), ("turn", 2)]
