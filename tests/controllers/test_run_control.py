@@ -6,7 +6,7 @@ import pytest
 
 from tests.controllers.client import check_complete, text_of
 from tests.controllers.test_errors import NOBODY, refusal
-from tests.fakes.model_server import hold, text
+from tests.fakes.model_server import calls, hold, text
 
 
 def test_a_stopped_run_keeps_what_was_said(conversation, team):
@@ -40,6 +40,26 @@ def test_a_stop_that_meets_a_step_begins_anew_without_a_word_in_the_log(conversa
         assert stop.result().status_code == 200
         assert stream.rest()[-1].payload["state"] == "cancelled"
     assert live.log.errors(mark) == []
+
+
+@pytest.mark.parametrize(("command", "state", "sent"), [("approve", "done", ["add"]), ("deny", "denied", [])])
+def test_a_decision_lets_the_same_stream_go_on(conversation, workshop, team, live, command, state, sent):
+    server_id = conversation.use(workshop)
+    tool_ids = live.admin.call("mcp.tool", "search", [("server_id", "=", server_id)])
+    live.admin.call("mcp.tool", "write", tool_ids, {"approval": "ask"})
+    conversation.model.script(calls(("add", {"a": 2, "b": 3}, "call_a")), text("Well."))
+    with conversation.post() as stream:
+        frames = stream.until("approval")
+        assert workshop.calls == []
+        call_id = frames[-1].payload["id"]
+        answer = team.alice.api.post(f"/api/ai/run/{frames[0].run_id}/{command}", json={"id": call_id})
+        assert answer.status_code == 200
+        frames += stream.rest()
+    check_complete(frames)
+    [result] = [frame.payload for frame in frames if frame.type == "tool_result"]
+    assert (result["id"], result["state"]) == (call_id, state)
+    assert [name for name, _arguments in workshop.calls] == sent
+    assert text_of(frames) == "Well."
 
 
 @pytest.mark.parametrize("command", ["stop", "approve", "deny"])
