@@ -58,3 +58,33 @@ class McpSessions(Protocol):
         """Call a tool; whatever goes wrong is an output. A call that may have been executed is sent again only
         where it is `safe_to_repeat`."""
         ...
+
+
+class McpWatch(Protocol):
+    """Who wants to know how MCP servers are doing. Called in the loop of the sessions, never concurrently; must return
+    at once. Not a policy: what is told changes nothing for the sessions."""
+
+    def server_failed(self, server: ServerSpec, problem: str, failures: int, pause: float) -> None:
+        """It could not be used `failures` times in a row; for `pause` seconds (0: not at all) nobody tries again."""
+        ...
+
+    def server_answered(self, server: ServerSpec) -> None:
+        """It answers: for the first time, or again after failures."""
+        ...
+
+    def tools_changed(self, server: ServerSpec) -> None:
+        """It says that its list of tools is another one now."""
+        ...
+
+
+class NoWatch:
+    """Nobody wants to know."""
+
+    def server_failed(self, server: ServerSpec, problem: str, failures: int, pause: float) -> None:
+        pass
+
+    def server_answered(self, server: ServerSpec) -> None:
+        pass
+
+    def tools_changed(self, server: ServerSpec) -> None:
+        pass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .errors import RunError
-from .events import Chunk, Event, Notice, Reasoning
+from .events import Chunk, Event, Notice, Progress, Reasoning
 from .messages import Message, ToolCall, ToolResult, Turn
 from .specs import Outcome, RunInputs
 from .states import RunState
@@ -62,6 +62,10 @@ class Steps(Protocol):
 
     async def call_sent(self, call: ToolCall) -> None:
         """`call` is about to leave for its server (state `invoking`)."""
+        ...
+
+    async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
+        """What the call's tool says of its progress: the newest, not each. Losing it is tolerable."""
         ...
 
     async def call_ended(self, call: ToolCall, result: ToolResult) -> None:

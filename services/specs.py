@@ -20,6 +20,8 @@ class ModelSpec:
     api_key: str = field(default="", repr=False)  # empty: the server wants none
     temperature: float | None = None  # None: the provider's own default
     timeout: float = 60.0  # seconds without a byte before a request is given up
+    sees_images: bool = False  # images are sent to it; for others they are only described
+    context_tokens: int = 0  # how much it reads at a time, its answer included; 0: nobody said
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,9 @@ class ServerSpec:
     command: str = ""
     args: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # all secrets, ready to send
-    timeout: float = 30.0  # seconds for one call
+    timeout: float = 30.0  # seconds for one call without a sign of progress
+    max_timeout: float = 300.0  # seconds for one call in all, however much progress it reports
+    user_id: int = 0  # whose own credentials `headers` are; 0: the server's, the same for everybody
     guarded: bool = False  # the URL comes from a person who is not an administrator: see `url_guard`
 
 
@@ -47,10 +51,20 @@ class ToolSpec:
     title: str = ""
     description: str = ""
     input_schema: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float = 0.0  # seconds for one call without a sign of progress; 0: its server's
     approval: str = "auto"  # "auto" | "ask"; a tool that is "never" is not offered at all
     read_only: bool = False
     destructive: bool = False
     idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a tool's result goes where."""
+
+    result_chars: int = 30_000  # to the model; some 8,000 tokens, so that several results fit into any context
+    kept_chars: int = 1_000_000  # of a longer text, kept as a file for people
+    part_bytes: int = 6 * 1024 * 1024  # of one image, sound or file; a larger one is only described
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,7 @@ class RunInputs:
     tools: Sequence[ToolSpec] = ()
     max_rounds: int = 10
     deadline: float = 600.0  # seconds for the whole run
+    limits: Limits = Limits()
     notices: tuple[Notice, ...] = ()  # what loading them has to tell people (history was trimmed, …)
     checkpoint: Checkpoint = Checkpoint()
 
