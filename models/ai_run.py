@@ -270,9 +270,16 @@ class AiRun(models.Model):
         if not self.started_at:
             values["started_at"] = fields.Datetime.now()
         self.write(values)
-        self._notify_typing(True)
-        self._broadcast()
         return True
+
+    def _show_running(self):
+        """Show people those of these runs that are being executed; for a while their ends wait, so that none of them is
+        shown as running after it has ended."""
+        query = "SELECT id FROM ai_run WHERE id = ANY(%s) AND state = 'running' FOR SHARE"
+        self.env.cr.execute(query, [self.ids], log_exceptions=False)
+        running = self.browse(row[0] for row in self.env.cr.fetchall())
+        running._notify_typing(True)
+        running._broadcast()
 
     def _park(self, messages, outcome):
         """`running` → `waiting`, for decisions; where all have been made meanwhile, straight back into the queue."""

@@ -3,8 +3,9 @@
 What a transition does is the record's business (`models/ai_run.py`); this only fences, translates and commits.
 """
 
+import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -18,6 +19,8 @@ from ..services.transcript import encode_turn
 from . import inputs
 from .database import Database
 
+SHOW_AFTER_S = 0.1  # long enough for a request to leave, too short for a person to miss anything
+
 _logger = logging.getLogger(__name__)
 
 
@@ -26,11 +29,15 @@ class Store:
 
     def __init__(self, database: Database):
         self._database = database
+        self._begun: set[int] = set()  # runs that people have not been shown yet
+        self._showing: asyncio.Task | None = None
 
     async def begin(self, run_id: int, attempt: int) -> RunInputs | None:
         loaded = await self._database.transact(partial(_begin, run_id=run_id, attempt=attempt))
         if isinstance(loaded, RunError):
             raise loaded
+        if loaded is not None:
+            self._show_soon(run_id)
         return loaded
 
     def steps(self, run_id: int, attempt: int) -> "Steps":
@@ -84,9 +91,25 @@ class Store:
             _logger.exception("Run %s: nobody can be told that it failed; it ends without a word", run_id)
             await self._database.transact(partial(work, end=lambda run: run._end(RunState.ERROR)))
 
-    async def show_typing(self, run_ids: Sequence[int]) -> None:
-        """Repeat that these runs are being executed, before clients forget it."""
-        await self._database.transact(lambda env: env["ai.run"].browse(run_ids).exists()._notify_typing(True))
+    async def show_running(self, run_ids: Iterable[int]) -> None:
+        """Show people that these runs are being executed. Clients forget it after a minute: repeat it."""
+        ids = tuple(run_ids)
+        await self._database.transact(lambda env: env["ai.run"].browse(ids)._show_running())
+
+    def _show_soon(self, run_id: int) -> None:
+        """Show that a run has begun, together with others, when its question is on the way to the model: nobody needs
+        to see it earlier, and to tell it costs as much as to load the run."""
+        self._begun.add(run_id)
+        if len(self._begun) == 1:
+            self._showing = asyncio.create_task(self._show_begun())
+
+    async def _show_begun(self) -> None:
+        await asyncio.sleep(SHOW_AFTER_S)
+        begun, self._begun = self._begun, set()
+        try:
+            await self.show_running(begun)
+        except Exception:
+            _logger.warning("Runs have begun, but nobody could be told", exc_info=True)
 
     async def sweep(self) -> None:
         """Take over the runs whose host is gone."""

@@ -100,7 +100,7 @@ async def _execution(db_name: str) -> AsyncIterator["_Execution"]:
     execution = _Execution(store, Runner(store, journal, models, pool))
     chores = [
         asyncio.create_task(_repeatedly(SWEEP_S, store.sweep)),
-        asyncio.create_task(_repeatedly(TYPING_S, execution.show_typing)),
+        asyncio.create_task(_repeatedly(TYPING_S, execution.show_running)),
     ]
     try:
         yield execution
@@ -145,9 +145,9 @@ class _Execution:
         else:
             work.cancel()
 
-    async def show_typing(self) -> None:
+    async def show_running(self) -> None:
         if self._active:
-            await self._store.show_typing(tuple(self._active))
+            await self._store.show_running(self._active)
 
 
 class _Connector(procrastinate.PsycopgConnector):

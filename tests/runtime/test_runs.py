@@ -85,8 +85,11 @@ def test_the_reply_carries_its_tool_calls(room: Room):
 def test_open_tabs_hear_of_each_change_in_its_order(room: Room):
     with McpHttpServer() as tools:
         room.use(tools)
-        room.model.script(calls(("echo", {"text": "ping"})), text("Done."))
+        gate = hold()
+        room.model.script(calls(("echo", {"text": "ping"})), text("Do", gate, "ne."))
         room.say("Use the tool.")
+        room.server.eventually(lambda: any(_is_typing(_bus(room))))
+        gate.release()
         room.ended()
     heard = _bus(room)
     states = [data["ai.run"][0]["state"] for kind, data in heard if kind == "mail.record/insert" and "ai.run" in data]
@@ -95,12 +98,7 @@ def test_open_tabs_hear_of_each_change_in_its_order(room: Room):
     assert calls_ == ["pending", "invoking", "done"]
     messages = [data for kind, data in heard if kind == "discuss.channel/new_message"]
     assert len(messages) == 2  # the question and the one reply
-    typing = [
-        member["isTyping"]
-        for kind, data in heard if kind == "mail.record/insert"
-        for member in data.get("discuss.channel.member", ()) if "isTyping" in member
-    ]  # fmt: skip
-    assert (typing[0], typing[-1]) == (True, False)
+    assert _is_typing(heard) == [True, False]
 
 
 def test_an_error_of_the_model_is_a_message_that_people_see(room: Room):
@@ -206,6 +204,15 @@ def test_posting_costs_a_fraction_of_what_the_model_needs(room: Room):
     assert time.monotonic() - started < AT_ONCE_S
     gate.release()
     room.ended()
+
+
+def _is_typing(heard: list[tuple[str, dict]]) -> list[bool]:
+    """What was said, in order, of whether the assistant is typing."""
+    return [
+        member["isTyping"]
+        for kind, data in heard if kind == "mail.record/insert"
+        for member in data.get("discuss.channel.member", ()) if "isTyping" in member
+    ]  # fmt: skip
 
 
 def _bus(room: Room) -> list[tuple[str, dict]]:
