@@ -1,5 +1,6 @@
 from . import ai_secret_mixin
 from . import ai_provider
+from . import ai_model
 from . import mcp_server
 from . import mcp_tool
 from . import ai_assistant

@@ -40,6 +40,10 @@ class AiProvider(models.Model):
         help="Seconds without a single byte from the provider before a request is given up.",
     )
     company_id = fields.Many2one("res.company", help="Empty: for all companies.")
+    model_ids = fields.One2many(
+        "ai.model", "provider_id", string="Models",
+        help="What is known of the models that assistants ask here: how much they read, what they see and cost.",
+    )
     assistant_ids = fields.One2many("ai.assistant", "provider_id", string="Assistants")
     assistant_count = fields.Integer(compute="_compute_assistant_count", help="How many assistants ask this provider.")
     model_names = fields.Text(
