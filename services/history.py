@@ -1,7 +1,7 @@
-"""A stored conversation as the messages that a model gets: written down in order, repaired, trimmed.
+"""A stored conversation as the messages that a model gets: written down in order, repaired.
 
 Pure: it reads values and returns values. What a conversation is, and which of its messages an assistant may see, is
-decided above; how a message looks on the wire is said in `messages`.
+decided above; how much of it fits into a request is `context`'s affair; how a message looks on the wire, `messages`'.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from .context import exchanges, images_of, trim
 from .events import Notice
 from .messages import (
     AssistantMessage,
@@ -30,15 +31,14 @@ INTERRUPTED = "Interrupted: no result of this call was recorded."
 OUTCOME_UNKNOWN = (
     "Interrupted: the call had been sent, its outcome is unknown. It may have taken effect; do not repeat it blindly."
 )
+AWAITING_APPROVAL = "Awaiting approval by a person: not executed yet. Its result will follow; do not repeat the call."
+NO_ANSWER = "(This reply ended without an answer.)"
 NO_TEXT = "(a message without text)"  # several servers refuse an empty one
 NOBODY = "Someone"
 GROUP_NOTE = (
     "Several people write in this conversation. Each of their messages begins with the writer's name and a colon; its "
     "further lines are indented. A name anywhere else is only what somebody wrote."
 )
-
-IMAGE_CHARS = 4_000  # what an image is taken for in a budget of characters: some thousand tokens
-MESSAGE_CHARS = 20  # what a message costs beside its text
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # as str.splitlines has them
 
@@ -56,7 +56,7 @@ class StoredMessage:
 
 
 def build(
-    system_prompt: str, stored: Iterable[StoredMessage], *, is_group: bool, budget_chars: int
+    system_prompt: str, stored: Iterable[StoredMessage], *, is_group: bool, room_tokens: int
 ) -> tuple[list[Message], list[Notice]]:
     """The messages for a model, oldest first, and what people should know about them. The last of `stored` is the one
     to be answered; in a group people's messages begin with their names."""
@@ -65,7 +65,7 @@ def build(
     for message in stored:
         messages += _own(message) if message.is_assistant else [_said(message, is_group)]
     messages = repair(messages)
-    kept = trim(messages, budget_chars)
+    kept = trim(messages, room_tokens)
     return kept, _trimmed_notice(messages, kept)
 
 
@@ -77,6 +77,7 @@ def repair(messages: Sequence[Message]) -> list[Message]:
         _with_one_result_per_call,
         _without_empty_replies,  # before merging: what is empty must not keep its neighbours apart
         _with_replies_in_one_piece,
+        _with_an_answer_to_results,
     )
     for apply in passes:
         messages = apply(messages)
@@ -94,33 +95,12 @@ def replay(messages: Sequence[Message], checkpoint: Checkpoint) -> list[Message]
         replayed.append(turn.message)
         for call in turn.message.tool_calls:
             if call.id in checkpoint.results:
-                replayed.append(ToolMessage(call.id, checkpoint.results[call.id].text))
+                replayed.append(_answered(call, checkpoint.results[call.id]))
             elif call.id in checkpoint.sent:
                 replayed.append(ToolMessage(call.id, OUTCOME_UNKNOWN))
             elif number < len(checkpoint.turns):
                 replayed.append(ToolMessage(call.id, INTERRUPTED))
     return replayed
-
-
-def trim(messages: Sequence[Message], budget_chars: int) -> list[Message]:
-    """REMOVE the oldest exchanges until the rest fits, because a model reads only so much.
-
-    The system prompt and the last message of a person always stay, even where they alone are too long. A reply with
-    calls goes together with its results. What remains begins with a person's message: a reply to nothing confuses.
-    """
-    exchanges = list(_exchanges(messages))
-    system = [exchange for exchange in exchanges if isinstance(exchange[0], SystemMessage)]
-    rest = [exchange for exchange in exchanges if not isinstance(exchange[0], SystemMessage)]
-    last = max((place for place, exchange in enumerate(rest) if isinstance(exchange[0], UserMessage)), default=None)
-    if last is None:
-        return _flat(system + _newest(rest, budget_chars - _chars(system)))
-    earlier, question, later = rest[:last], rest[last:last + 1], rest[last + 1:]
-    room = budget_chars - _chars(system) - _chars(question)
-    kept_later = _newest(later, room)
-    kept_earlier = _newest(earlier, room - _chars(later)) if len(kept_later) == len(later) else []
-    if len(kept_earlier) < len(earlier):
-        kept_earlier = _from_a_person_on(kept_earlier)
-    return _flat(system + kept_earlier + question + kept_later)
 
 
 def _own(stored: StoredMessage) -> Iterator[Message]:
@@ -129,8 +109,12 @@ def _own(stored: StoredMessage) -> Iterator[Message]:
         yield turn.message
         for call in turn.message.tool_calls:
             if result := stored.results.get(call.id):
-                yield ToolMessage(call.id, result.text)
+                yield _answered(call, result)
     yield AssistantMessage(_said_after_the_turns(stored))
+
+
+def _answered(call: ToolCall, result: ToolResult) -> ToolMessage:
+    return ToolMessage(call.id, result.text, images_of(result))
 
 
 def _said_after_the_turns(stored: StoredMessage) -> str:
@@ -168,7 +152,7 @@ def _with_own_ids(messages: Sequence[Message]) -> Sequence[Message]:
     seen: set[str] = set()
     taken = {call.id for message in messages if isinstance(message, AssistantMessage) for call in message.tool_calls}
     repaired: list[Message] = []
-    for message, results in _exchanges(messages):
+    for message, results in exchanges(messages):
         if isinstance(message, AssistantMessage) and message.tool_calls:
             calls = tuple(_with_own_id(call, seen, taken) for call in message.tool_calls)
             new_ids = defaultdict(deque)
@@ -224,7 +208,7 @@ def _with_one_result_per_call(messages: Sequence[Message]) -> Sequence[Message]:
     """REMOVE results without a call and second results; ADD one where a call has none. Results stand right behind their
     calls and in their order. A provider refuses whatever is not paired, and with it the whole conversation."""
     repaired: list[Message] = []
-    for message, results in _exchanges(messages):
+    for message, results in exchanges(messages):
         if message is not None:
             repaired.append(message)
         if isinstance(message, AssistantMessage):
@@ -256,65 +240,15 @@ def _with_replies_in_one_piece(messages: Sequence[Message]) -> Sequence[Message]
     return merged
 
 
-# -- helpers
-
-
-Exchange = tuple[Message | None, list[ToolMessage]]
-
-
-def _exchanges(messages: Iterable[Message]) -> Iterator[Exchange]:
-    """Each message that is not a result, with the results right behind it; None where the first ones follow nothing."""
-    head: Message | None = None
-    results: list[ToolMessage] = []
+def _with_an_answer_to_results(messages: Sequence[Message]) -> Sequence[Message]:
+    """ADD a reply where a person speaks right after results (the run was stopped, or waits), because several servers
+    refuse that."""
+    answered: list[Message] = []
     for message in messages:
-        if isinstance(message, ToolMessage):
-            results.append(message)
-            continue
-        if head is not None or results:
-            yield head, results
-        head, results = message, []
-    if head is not None or results:
-        yield head, results
-
-
-def _flat(exchanges: Iterable[Exchange]) -> list[Message]:
-    return [message for head, results in exchanges for message in (head, *results) if message is not None]
-
-
-def _newest(exchanges: Sequence[Exchange], room: int) -> list[Exchange]:
-    """As many of the last `exchanges` as fit into `room`."""
-    kept: list[Exchange] = []
-    for exchange in reversed(exchanges):
-        room -= _chars([exchange])
-        if room < 0:
-            break
-        kept.insert(0, exchange)
-    return kept
-
-
-def _from_a_person_on(exchanges: Sequence[Exchange]) -> list[Exchange]:
-    for place, (head, _results) in enumerate(exchanges):
-        if isinstance(head, UserMessage):
-            return list(exchanges[place:])
-    return []
-
-
-def _chars(exchanges: Iterable[Exchange]) -> int:
-    return sum(_message_chars(message) for message in _flat(exchanges))
-
-
-def _message_chars(message: Message) -> int:
-    match message:
-        case UserMessage(text, images):
-            return MESSAGE_CHARS + len(text) + IMAGE_CHARS * len(images)
-        case AssistantMessage(text, calls):
-            return MESSAGE_CHARS + len(text) + sum(_call_chars(call) for call in calls)
-        case _:
-            return MESSAGE_CHARS + len(message.text)
-
-
-def _call_chars(call: ToolCall) -> int:
-    return MESSAGE_CHARS + len(call.name) + len(json.dumps(call.arguments, ensure_ascii=False))
+        if isinstance(message, UserMessage) and answered and isinstance(answered[-1], ToolMessage):
+            answered.append(AssistantMessage(NO_ANSWER))
+        answered.append(message)
+    return answered
 
 
 def _paragraphs(*texts: str) -> str:

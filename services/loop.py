@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from . import history
+from . import context, history
 from .errors import ModelEmpty
 from .events import (
     ApprovalRequested,
@@ -27,7 +27,7 @@ from .events import (
 )
 from .messages import TEXT_SEPARATOR, Message, ToolCall, ToolResult, Turn, Usage, join_texts
 from .ports import Model, ReportProgress, Steps, Tools
-from .specs import Checkpoint, Outcome
+from .specs import Checkpoint, Outcome, Room
 from .states import ToolCallState
 from .tools import NO_TOOLS, Tool
 
@@ -41,12 +41,14 @@ class Loop:
 
     def __init__(
         self, model: Model, steps: Steps, emit: Callable[[Event], None], *, max_rounds: int,
-        checkpoint: Checkpoint = Checkpoint(),
+        checkpoint: Checkpoint = Checkpoint(), room: Room = Room(),
     ):
         self._model = model
         self._steps = steps
         self._emit = emit
         self._max_rounds = max_rounds
+        self._room = room
+        self._is_shortened = False  # what is too long for the model, and people know it
         self._checkpoint = checkpoint  # how far an earlier attempt came: this one goes on behind it
         self._turns = list(checkpoint.turns)
         self._results = dict(checkpoint.results)
@@ -68,7 +70,7 @@ class Loop:
                 return replace(self.outcome, waiting=waiting)
             if self._turns and not self._turns[-1].message.tool_calls:
                 return self.outcome
-            await self._ask(history.replay(messages, Checkpoint(tuple(self._turns), self._results)))
+            await self._ask(self._request(messages))
 
     @property
     def outcome(self) -> Outcome:
@@ -99,6 +101,15 @@ class Loop:
                     self._announce(call, round)
                 if call.id in self._results and call.id not in checkpoint.reported:
                     self._report(call, self._results[call.id])
+
+    def _request(self, messages: Sequence[Message]) -> list[Message]:
+        """`messages` and what has been done since, as far as the model can read it."""
+        steps = history.replay((), Checkpoint(tuple(self._turns), self._results))
+        request, notices = context.fit(messages, steps, self._room)
+        for notice in () if self._is_shortened else notices:
+            self._is_shortened = True
+            self._emit(notice)
+        return request
 
     async def _ask(self, messages: Sequence[Message]) -> None:
         """One round of the model. The last one that is allowed gets no tools, so that it has to answer."""

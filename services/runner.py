@@ -96,11 +96,12 @@ class Runner:
             journal.emit,
             max_rounds=inputs.max_rounds,
             checkpoint=inputs.checkpoint,
+            room=inputs.room,
         )
 
     async def _prepare(self, inputs: RunInputs, journal: RunJournal) -> Tools:
         """Open the run's tools, and tell people what is missing."""
-        tools, notices = await open_tools(inputs.tools, self._pool)
+        tools, notices = await open_tools(inputs.tools, self._pool, inputs.limits)
         for notice in (*inputs.notices, *notices):
             journal.emit(notice)
         return tools

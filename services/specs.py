@@ -68,6 +68,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What fits into one request to the model."""
+
+    tokens: int = 96_000  # estimated, of messages; see `context.room_for`
+    sees_images: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """How far an earlier attempt of the same run came: its steps, in order."""
 
@@ -97,6 +105,7 @@ class RunInputs:
     max_rounds: int = 10
     deadline: float = 600.0  # seconds for the whole run
     limits: Limits = Limits()
+    room: Room = Room()
     notices: tuple[Notice, ...] = ()  # what loading them has to tell people (history was trimmed, …)
     checkpoint: Checkpoint = Checkpoint()
 

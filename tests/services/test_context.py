@@ -1,0 +1,220 @@
+"""What fits into one request to a model: estimated tokens, the order in which things are left out, images."""
+
+import pytest
+
+from services import context
+from services.context import LEFT_OUT, MAX_IMAGES, MIN_RESULT_TOKENS, estimate, fit, images_of, room_for, trim
+from services.history import repair
+from services.messages import (
+    AssistantMessage,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+    ToolPart,
+    ToolResult,
+    UserMessage,
+    to_wire,
+)
+from services.specs import ModelSpec, Room, ServerSpec, ToolSpec
+from services.states import ToolCallState
+
+PNG, JPEG, GIF, WEBP = "iVBORw0KGgoAAAA", "/9j/4AAQSkZJRg", "R0lGODlhAQABAIAA", "UklGRiQAAABXRUJQ"
+QUESTION = UserMessage("?")
+
+
+def asks_for(*ids: str) -> AssistantMessage:
+    return AssistantMessage("", tuple(ToolCall(call_id, "get_time", {"tz": "UTC"}) for call_id in ids))
+
+
+def picture(number: int, size: int = 0) -> str:
+    return f"data:image/png;base64,{PNG}{number}" + "A" * size
+
+
+def tokens(messages) -> int:
+    return sum(map(context._message_tokens, messages))
+
+
+# -- estimates
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("", 0), ("word", 1), ("words", 2), ("x" * 4_000, 1_000),
+    ("時間", 2), ("Zürich", 3), ("🌍", 1), ("\ud83d", 1), ("наука", 5),
+])
+def test_four_characters_of_ascii_are_a_token_and_any_other_character_is_one(text, expected):
+    assert estimate(text) == expected
+
+
+def test_the_room_is_what_the_model_reads_without_a_quarter_and_the_tools_definitions():
+    tool = ToolSpec(1, ServerSpec(1, "Clock", "sse"), "time", description="d" * 400, input_schema={"type": "object"})
+    plain = room_for(ModelSpec("", "small", context_tokens=8_000, sees_images=True), [])
+    assert plain == Room(6_000, sees_images=True)
+    assert room_for(ModelSpec("", "small", context_tokens=8_000), [tool, tool]).tokens == 6_000 - 2 * (5 + 1 + 100 + 5)
+
+
+def test_a_model_that_nobody_has_described_is_taken_for_one_of_today():
+    assert room_for(ModelSpec("", "unknown"), []) == Room(96_000, sees_images=False)
+
+
+def test_tools_beyond_those_that_are_offered_take_no_room():
+    tools = [ToolSpec(number, ServerSpec(1, "Many", "sse"), f"tool_{number}") for number in range(300)]
+    assert room_for(ModelSpec("", "small"), tools) == room_for(ModelSpec("", "small"), tools[:128])
+
+
+def test_more_tools_than_the_model_can_read_leave_no_room_at_all():
+    tool = ToolSpec(1, ServerSpec(1, "Wordy", "sse"), "talk", description="d" * 40_000)
+    assert room_for(ModelSpec("", "tiny", context_tokens=4_096), [tool]).tokens == 0
+
+
+# -- the conversation
+
+
+def test_calls_and_their_results_are_kept_or_dropped_together():
+    messages = [
+        UserMessage("x" * 100),
+        asks_for("a", "b"), ToolMessage("a", "1"), ToolMessage("b", "2"), AssistantMessage("Done."),
+        UserMessage("Thanks"),
+    ]
+    seen = []
+    for room_tokens in range(200):
+        kept = trim(messages, room_tokens)
+        assert repair(kept) == kept
+        assert kept in ([messages[-1]], messages)
+        seen.append(len(kept))
+    assert set(seen) == {1, len(messages)}
+
+
+def test_the_system_prompt_and_the_question_stay_even_where_they_are_too_long():
+    messages = [SystemMessage("x" * 1000), UserMessage("old"), AssistantMessage("old"), UserMessage("y" * 1000)]
+    assert trim(messages, 10) == [messages[0], messages[-1]]
+
+
+def test_an_image_counts_for_what_a_model_reads_of_it_and_not_for_its_bytes():
+    look = UserMessage("Look", ("data:image/png;base64," + "A" * 100_000,))
+    assert trim([look, UserMessage("And?")], 1_100) == [look, UserMessage("And?")]
+    assert trim([look, UserMessage("And?")], 900) == [UserMessage("And?")]
+
+
+# -- what a run's tools return
+
+
+def test_what_fits_stays_as_it_is_and_nobody_is_told():
+    steps = [asks_for("a"), ToolMessage("a", "noon")]
+    assert fit([QUESTION], steps, Room(1_000)) == ([QUESTION, *steps], [])
+
+
+def test_the_oldest_results_of_a_run_are_left_out_first_and_people_are_told():
+    steps = [
+        message for name in "abcd" for message in (asks_for(name), ToolMessage(name, name * 400))
+    ]
+    request, notices = fit([QUESTION], steps, Room(400))
+    assert request == [
+        QUESTION,
+        asks_for("a"), ToolMessage("a", LEFT_OUT), asks_for("b"), ToolMessage("b", LEFT_OUT),
+        asks_for("c"), ToolMessage("c", "c" * 400), asks_for("d"), ToolMessage("d", "d" * 400),
+    ]
+    assert tokens(request) <= 400
+    assert [notice.code for notice in notices] == ["results_shortened"]
+
+
+def test_results_that_say_little_are_not_worth_leaving_out():
+    steps = [asks_for("a"), ToolMessage("a", "noon"), asks_for("b"), ToolMessage("b", "x" * 4_000)]
+    request, _notices = fit([QUESTION], steps, Room(500))
+    assert request[2] == ToolMessage("a", "noon")
+
+
+def test_the_newest_results_are_cut_the_longest_first_and_each_says_so():
+    steps = [asks_for("a", "b", "c"), *(ToolMessage(name, text) for name, text in (
+        ("a", "a" * 40_000), ("b", "short"), ("c", "c" * 8_000),
+    ))]
+    request, notices = fit([QUESTION], steps, Room(6_000))
+    a, b, c = request[-3:]
+    assert b.text == "short" and c.text == "c" * 8_000
+    assert a.text.startswith("aaaa") and a.text.endswith("too long to be read at once]")
+    assert 5_900 < tokens(request) <= 6_000
+    assert len(notices) == 1
+
+
+def test_text_of_many_tokens_per_character_is_cut_by_what_the_model_reads():
+    steps = [asks_for("a"), ToolMessage("a", "x" * 2_000 + "時" * 20_000)]
+    request, _notices = fit([], steps, Room(3_000))
+    assert 2_900 < tokens(request) <= 3_000
+
+
+def test_however_little_room_there_is_something_of_a_newest_result_is_read():
+    request, _notices = fit([QUESTION], [asks_for("a"), ToolMessage("a", "x" * 90_000)], Room(0))
+    assert tokens(request[-1:]) == MIN_RESULT_TOKENS
+
+
+def test_half_of_the_room_is_the_runs_own_however_long_the_conversation_is():
+    long = UserMessage("x" * 400_000)
+    steps = [asks_for("a"), ToolMessage("a", "y" * 10_000)]
+    assert fit([long], steps, Room(10_000)) == ([long, *steps], [])
+
+
+# -- images
+
+
+def test_images_are_known_by_their_bytes_and_others_are_not_shown():
+    parts = [
+        ToolPart("image", "image/png", PNG), ToolPart("image", "image/png", JPEG), ToolPart("image", "", GIF),
+        ToolPart("image", "image/webp", WEBP), ToolPart("image", "image/svg+xml", "PHN2Zz4="),
+        ToolPart("image", "image/png", ""), ToolPart("audio", "audio/wav", WEBP), ToolPart("file", "image/png", PNG),
+    ]
+    assert images_of(ToolResult("a", "", ToolCallState.DONE, parts=tuple(parts))) == (
+        f"data:image/png;base64,{PNG}", f"data:image/jpeg;base64,{JPEG}", f"data:image/gif;base64,{GIF}",
+        f"data:image/webp;base64,{WEBP}",
+    )
+
+
+def test_a_model_that_sees_gets_the_images_behind_all_results_of_their_round():
+    steps = [asks_for("a", "b"), ToolMessage("a", "[image]", (picture(1), picture(2))), ToolMessage("b", "noon")]
+    request, notices = fit([QUESTION], steps, Room(sees_images=True))
+    assert [to_wire(message)["role"] for message in request] == [
+        "user", "assistant", "tool", "tool", "assistant", "user",
+    ]
+    assert request[-1].images == (picture(1), picture(2))
+    assert request[-1].text == "[Images that tools returned, in this order: get_time, get_time]"
+    assert notices == []
+
+
+def test_a_model_that_does_not_see_gets_none():
+    steps = [asks_for("a"), ToolMessage("a", "[image: image/png, 10 bytes]", (picture(1),))]
+    request, _notices = fit([QUESTION], steps, Room(sees_images=False))
+    assert list(map(to_wire, request)) == list(map(to_wire, [QUESTION, *steps]))
+
+
+def test_images_of_earlier_replies_are_shown_where_they_were_returned():
+    earlier = [QUESTION, asks_for("a"), ToolMessage("a", "[image]", (picture(1),)), AssistantMessage("A cat.")]
+    request, _notices = fit([*earlier, UserMessage("Which colour?")], [], Room(sees_images=True))
+    assert [message.images for message in request if isinstance(message, UserMessage)] == [(), (picture(1),), ()]
+    assert repair(request) == request
+
+
+def test_only_the_newest_images_are_shown():
+    steps = [
+        message for number in range(MAX_IMAGES + 2)
+        for message in (asks_for(str(number)), ToolMessage(str(number), "[image]", (picture(number),)))
+    ]
+    request, _notices = fit([QUESTION], steps, Room(sees_images=True))
+    shown = [image for message in request if isinstance(message, UserMessage) for image in message.images]
+    assert shown == [picture(number) for number in range(2, MAX_IMAGES + 2)]
+
+
+def test_images_that_are_too_large_together_are_left_out_from_the_oldest_on(monkeypatch):
+    monkeypatch.setattr(context, "MAX_IMAGES_CHARS", 2_500)
+    steps = [asks_for("a"), ToolMessage("a", "[images]", tuple(picture(number, 1_000) for number in range(3)))]
+    request, _notices = fit([QUESTION], steps, Room(sees_images=True))
+    assert request[-1].images == (picture(1, 1_000), picture(2, 1_000))
+
+
+def test_a_result_that_is_left_out_takes_its_images_with_it():
+    steps = [
+        asks_for("a"), ToolMessage("a", "x" * 400, (picture(1),)), asks_for("b"), ToolMessage("b", "noon"),
+    ]
+    request, _notices = fit([QUESTION], steps, Room(500, sees_images=True))
+    assert request == [QUESTION, asks_for("a"), ToolMessage("a", LEFT_OUT), *steps[2:]]
+
+
+def test_a_stored_request_carries_no_images_of_results():
+    assert to_wire(ToolMessage("a", "noon", (picture(1),))) == to_wire(ToolMessage("a", "noon"))
