@@ -34,8 +34,10 @@ def furnish(env: api.Environment, wanted: dict[str, str]) -> None:
     provider = _put(env["ai.provider"], PROVIDER, base_url=wanted["base_url"])
     provider.api_key = wanted["api_key"]
     server = _put(env["mcp.server"], SERVER, scope="shared", transport="streamable_http", url=wanted["mcp_url"])
+    known = server.tool_ids
     env.cr.commit()  # the synchronisation waits for the server, and does so outside of a transaction
     server.action_sync_tools()
+    (server.tool_ids - known).filtered("destructive").approval = "ask"  # to show how people are asked
     if server.state != "connected":
         raise SystemExit(f"The demo's MCP server cannot be used: {server.state_message}")
     assistant = _put(

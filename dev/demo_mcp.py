@@ -25,6 +25,7 @@ from dev.demo_catalogue import PRODUCTS, SALES, Product, Stock, stock_of
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 ADDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
+DELETES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
 
 LONGEST_SPAN_DAYS = 3660  # working days are counted over ten years at most
 PROGRESS_PAUSE_SECONDS = 0.25  # between two quarters of a sales report, so that its progress can be seen
@@ -97,11 +98,15 @@ class NoteList(BaseModel):
     notes: list[Note]
 
 
+FIRST_NOTE = Note(id=1, title="Welcome", text="Delete me: you will be asked first.", created="2026-01-01 09:00 UTC")
+
+
 @dataclass
 class OfficeTools:
     """The tools; the notes that people had it write live as long as the process."""
 
-    notes: list[Note] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=lambda: [FIRST_NOTE])
+    written: int = 1  # also those that are deleted since: a number is never given twice
 
     def current_time(
         self,
@@ -230,13 +235,22 @@ class OfficeTools:
     ) -> Note:
         """Write a new note. Every call adds another one."""
         created = datetime.now(ZoneInfo("UTC")).strftime("%Y-%m-%d %H:%M UTC")
-        note = Note(id=len(self.notes) + 1, title=title, text=text, created=created)
+        self.written += 1
+        note = Note(id=self.written, title=title, text=text, created=created)
         self.notes.append(note)
         return note
 
     def list_notes(self) -> NoteList:
         """List the notes written so far, oldest first."""
         return NoteList(count=len(self.notes), notes=self.notes)
+
+    def delete_note(self, number: Annotated[int, Field(description="The note's id, as listed")]) -> Note:
+        """Delete a note for good."""
+        for note in self.notes:
+            if note.id == number:
+                self.notes.remove(note)
+                return note
+        raise ToolError(f"There is no note {number}.")
 
 
 def build() -> MCPServer:
@@ -260,6 +274,7 @@ def build() -> MCPServer:
         (tools.sales_report, "Sales report", READS),
         (tools.create_note, "Create a note", ADDS),
         (tools.list_notes, "List notes", READS),
+        (tools.delete_note, "Delete a note", DELETES),
     ):
         server.add_tool(function, title=title, annotations=annotations)
     server.add_tool(tools.draw_chart, title="Draw a chart", annotations=READS, structured_output=False)

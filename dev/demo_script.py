@@ -352,6 +352,11 @@ def _note(match: re.Match[str], request: Request) -> Script:
     return f"Noted as number **{note.data['id']}**: {note.data['title']}"
 
 
+def _delete_note(match: re.Match[str], request: Request) -> Script:
+    (note,) = yield [Call("delete_note", {"number": int(match["number"])})]
+    return f"Note **{note.data['id']}** is gone: {note.data['title']}"
+
+
 def _notes(match: re.Match[str], request: Request) -> Script:
     (result,) = yield [Call("list_notes")]
     notes = result.data["notes"]
@@ -439,6 +444,7 @@ _GOODS = r"(?:desk|chair|stool|shel[fv]|storage|lamp|lighting|locker|cabinet|pan
 INTENTS = (
     Intent(r"\b(?:call|use|run) (?:the )?tool `?(?P<tool>[\w.-]+)`?\s*(?:with )?(?P<arguments>\{.*\})?", _any_tool),
     Intent(r"\bnotes\b", _notes, "Show my notes"),
+    Intent(r"\b(?:delete|remove|forget) (?:the )?note (?:number )?(?P<number>\d+)", _delete_note, "Delete note 1"),
     Intent(r"\b(?:note|remember|remind me|write down)\b(?: that| to|:)?\s*(?P<text>\S.*)", _note,
            "Note: call Azure Interior on Monday"),
     Intent(r"\b(?:when|what time) can\s+(?P<places>[A-Z][^?!.\n]*?)\s+(?:meet|talk)\b", _meeting),

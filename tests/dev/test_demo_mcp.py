@@ -33,10 +33,11 @@ def test_every_tool_has_a_title_a_description_and_hints_of_what_it_may_do(url):
             return (await client.list_tools()).tools
 
     tools = {tool.name: tool for tool in asyncio.run(listed())}
-    assert len(tools) == 11
+    assert len(tools) == 12
     assert all(tool.title and tool.description for tool in tools.values())
     writing = {name for name, tool in tools.items() if not tool.annotations.read_only_hint}
-    assert writing == {"create_note"}
+    assert writing == {"create_note", "delete_note"}
+    assert tools["delete_note"].annotations.destructive_hint is True
     assert tools["create_note"].annotations.idempotent_hint is False
     parameters = [schema for tool in tools.values() for schema in tool.input_schema["properties"].values()]
     assert all(schema["description"] for schema in parameters)
@@ -99,6 +100,13 @@ def test_every_call_writes_another_note(url):
     call(url, "create_note", title="One")
     call(url, "create_note", title="One")
     assert call(url, "list_notes").structured_content["count"] == before + 2
+
+
+def test_a_note_is_deleted_once_and_its_number_never_comes_again(url):
+    number = call(url, "create_note", title="One").structured_content["id"]
+    assert call(url, "delete_note", number=number).structured_content["id"] == number
+    assert call(url, "delete_note", number=number).is_error
+    assert call(url, "create_note", title="Another").structured_content["id"] == number + 1
 
 
 @pytest.mark.parametrize(

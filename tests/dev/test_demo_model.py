@@ -90,6 +90,7 @@ def test_every_example_ends_in_an_answer(example):
         ("how many km are 26.2 miles", [["convert_units"]]),
         ("When can Brussels and Tokyo meet?", [["current_time", "current_time"]]),
         ("Remember to water the plants", [["create_note"]]),
+        ("Delete note 1", [["delete_note"]]),
         ("Are you a real model?", []),
         ("hello", []),
         ("Write me a poem about the sea", []),

@@ -1,22 +1,89 @@
 import { fields, Record } from "@mail/core/common/record";
 
+import { browser } from "@web/core/browser/browser";
+import { _t } from "@web/core/l10n/translation";
+
+const ENDS = ["done", "error", "cancelled"];
+
 /** How far an assistant's reply is. The server says so; nothing here moves it. */
 export class AiRun extends Record {
     static _name = "ai.run";
     static id = "id";
 
-    /** @type {number} */
-    id;
-    channel_id = fields.One("Thread");
+    assistant_partner_id = fields.One("res.partner");
+    channel_id = fields.One("Thread", { inverse: "ai_run_ids" });
     /** @type {string|false} */
     error_code;
     /** @type {string|false} */
     error_message;
+    /** @type {number} */
+    id;
+    /** Whether a request to stop it is on its way, or has been answered and not yet had its effect. */
+    isStopping = false;
     message_id = fields.One("mail.message");
     /** @type {"queued"|"running"|"waiting"|"done"|"error"|"cancelled"} */
     state;
-    tool_call_ids = fields.Many("ai.tool.call", { inverse: "run_id" });
+    tool_call_ids = fields.Many("ai.tool.call", {
+        inverse: "run_id",
+        sort: (call1, call2) => call1.id - call2.id,
+    });
     trigger_message_id = fields.One("mail.message");
     user_id = fields.One("res.users");
+
+    get isActive() {
+        return Boolean(this.state) && !ENDS.includes(this.state);
+    }
+
+    get isMine() {
+        return Boolean(this.user_id?.eq(this.store.self_partner?.main_user_id));
+    }
+
+    /** Whether the person may stop it and decide on its calls; the server has the last word. */
+    get isControllable() {
+        return this.isMine || this.store.is_ai_manager;
+    }
+
+    /** The calls that wait for a decision. */
+    get callsToDecide() {
+        return this.tool_call_ids.filter((call) => call.state === "approval");
+    }
+
+    async stop() {
+        this.isStopping = true;
+        this.isStopping = await this.command("stop");
+    }
+
+    /**
+     * Have the server do something with this run. What comes of it is told over the bus, to everybody.
+     *
+     * @param {"stop"|"approve"|"deny"} name
+     * @param {Object} [body]
+     * @returns {Promise<boolean>} whether the server has done it; otherwise the person was told why not
+     */
+    async command(name, body = {}) {
+        const problem = await post(`/api/ai/run/${this.id}/${name}`, body);
+        if (problem) {
+            this.store.env.services.notification.add(problem, { type: "danger" });
+        }
+        return !problem;
+    }
 }
 AiRun.register();
+
+/**
+ * @param {string} url
+ * @param {Object} body
+ * @returns {Promise<string>} why the server did not do it; empty where it did
+ */
+async function post(url, body) {
+    try {
+        const response = await browser.fetch(url, {
+            body: JSON.stringify(body),
+            headers: { "Content-Type": "application/json" },
+            method: "POST",
+        });
+        return response.ok ? "" : (await response.json()).error.message;
+    } catch {
+        return _t("The server cannot be reached. Try again in a moment.");
+    }
+}

@@ -1,3 +1,6 @@
+import { Approval } from "@ai_discuss/approval/common/approval";
+import { ToolCallFiles } from "@ai_discuss/tool_call/common/tool_call_files";
+
 import { Component, useState } from "@odoo/owl";
 
 import { _t } from "@web/core/l10n/translation";
@@ -17,16 +20,25 @@ const STATES = {
  *
  * @typedef {Object} Props
  * @property {import("models").AiToolCall} toolCall
- * @property {boolean} [unfolded] whether it is unfolded at first
+ * @property {function} [onDecided] called when the person has decided on it
+ * @property {boolean} [unfolded] whether it is unfolded until the person folds it
  * @extends {Component<Props, Env>}
  */
 export class ToolCall extends Component {
     static template = "ai_discuss.ToolCall";
-    static props = ["toolCall", "unfolded?"];
+    static components = { Approval, ToolCallFiles };
+    static props = ["toolCall", "onDecided?", "unfolded?"];
 
     setup() {
         super.setup();
-        this.state = useState({ isUnfolded: Boolean(this.props.unfolded) });
+        /** @type {{ isUnfolded: boolean|undefined }} as the person wants it; undefined until they say so */
+        this.state = useState({ isUnfolded: undefined });
+    }
+
+    /** What waits for a decision is in plain sight, as long as it does. */
+    get isUnfolded() {
+        const isOfInterest = this.props.unfolded || this.props.toolCall.state === "approval";
+        return this.state.isUnfolded ?? Boolean(isOfInterest);
     }
 
     get stateInfo() {
@@ -35,6 +47,8 @@ export class ToolCall extends Component {
 
     /** @param {Event} ev */
     onToggle(ev) {
-        this.state.isUnfolded = ev.currentTarget.open;
+        if (ev.currentTarget.open !== this.isUnfolded) {
+            this.state.isUnfolded = ev.currentTarget.open;
+        }
     }
 }

@@ -23,10 +23,14 @@ export class ToolCallList extends Component {
 
     get title() {
         const names = new Set(this.props.toolCalls.map((call) => call.display_name));
-        if (names.size > 1) {
-            return _t("Used %(count)s tools", { count: names.size });
+        if (this.props.toolCalls.every((call) => ["denied", "cancelled"].includes(call.state))) {
+            return names.size > 1
+                ? _t("Did not use %(count)s tools", { count: names.size })
+                : _t("Did not use %(tool)s", { tool: [...names][0] });
         }
-        return _t("Used %(tool)s", { tool: [...names][0] });
+        return names.size > 1
+            ? _t("Used %(count)s tools", { count: names.size })
+            : _t("Used %(tool)s", { tool: [...names][0] });
     }
 
     /** How many calls there were, where that is more than the title says. */
@@ -37,8 +41,18 @@ export class ToolCallList extends Component {
     }
 
     get failedText() {
-        const count = this.props.toolCalls.filter((call) => call.is_error).length;
+        const count = this._countIn("error");
         return count ? _t("%(count)s failed", { count }) : "";
+    }
+
+    get deniedText() {
+        const count = this._countIn("denied");
+        return count ? _t("%(count)s denied", { count }) : "";
+    }
+
+    /** @param {string} state */
+    _countIn(state) {
+        return this.props.toolCalls.filter((call) => call.state === state).length;
     }
 
     /** @param {Event} ev */

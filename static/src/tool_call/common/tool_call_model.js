@@ -2,6 +2,8 @@ import { fields, Record } from "@mail/core/common/record";
 
 import { _t } from "@web/core/l10n/translation";
 
+const SAFE_LINK = /^(https?:|mailto:)/i;
+
 /** One call of a tool: what the model asked for, how far it got, and what came back. */
 export class AiToolCall extends Record {
     static _name = "ai.tool.call";
@@ -9,8 +11,14 @@ export class AiToolCall extends Record {
 
     /** @type {Object} */
     arguments;
+    /** Images, sounds and files that the tool returned. */
+    attachment_ids = fields.Many("ir.attachment");
     /** @type {string} its id in the conversation with the model */
     call_id;
+    decided_at = fields.Datetime();
+    decided_by = fields.One("res.users");
+    /** @type {boolean} whether the server says that the tool may delete or overwrite */
+    destructive;
     /** @type {string} the tool's title, or its name where it has none */
     display_name;
     /** @type {number} */
@@ -20,6 +28,16 @@ export class AiToolCall extends Record {
     /** @type {boolean} */
     is_error;
     message_id = fields.One("mail.message");
+    /** @type {{ kind: string, name?: string, text?: string, uri?: string }[]} what it returned beside text */
+    parts;
+    /** @type {number} how far it is, in the server's own measure */
+    progress;
+    /** @type {string|false} what it is doing, in the server's words */
+    progress_message;
+    /** @type {number} where `progress` will end; zero where the server doesn't say */
+    progress_total;
+    /** @type {boolean} whether the server says that the tool changes nothing */
+    read_only;
     /** @type {string|false} the result as the model reads it */
     response;
     /** @type {number} which reply of the model asked for it, counted from 1 */
@@ -55,11 +73,50 @@ export class AiToolCall extends Record {
     }
 
     get responseText() {
-        try {
-            return JSON.stringify(JSON.parse(this.response), null, 2);
-        } catch {
-            return this.response || "";
+        return readable(this.response);
+    }
+
+    /** Structured results; servers mostly send the same as text, which is enough to read. */
+    get structuredTexts() {
+        return this._partsOf("structured")
+            .map((part) => readable(part.text))
+            .filter((text) => text && text !== this.responseText);
+    }
+
+    /** What the tool refers to; only what is safe to open can be clicked. */
+    get links() {
+        return this._partsOf("link").map((part) => ({
+            isSafe: SAFE_LINK.test(part.uri),
+            name: part.name || part.uri,
+            uri: part.uri,
+        }));
+    }
+
+    /** Between 0 and 100, where the server says how far the running call is. */
+    get progressPercent() {
+        if (this.state !== "invoking" || !this.progress_total) {
+            return undefined;
         }
+        return Math.round(Math.min(Math.max(this.progress / this.progress_total, 0), 1) * 100);
+    }
+
+    /** What a running call is doing, as its server says. */
+    get progressText() {
+        return (this.state === "invoking" && this.progress_message) || "";
+    }
+
+    get decisionText() {
+        if (!this.decided_by || this.state === "approval") {
+            return "";
+        }
+        return this.state === "denied"
+            ? _t("Denied by %(name)s", { name: this.decided_by.name })
+            : _t("Approved by %(name)s", { name: this.decided_by.name });
+    }
+
+    /** @param {string} kind */
+    _partsOf(kind) {
+        return (this.parts || []).filter((part) => part.kind === kind);
     }
 
     get durationText() {
@@ -72,3 +129,15 @@ export class AiToolCall extends Record {
     }
 }
 AiToolCall.register();
+
+/**
+ * @param {string|false|undefined} text
+ * @returns {string} the same; JSON is laid out
+ */
+function readable(text) {
+    try {
+        return JSON.stringify(JSON.parse(text), null, 2);
+    } catch {
+        return text || "";
+    }
+}

@@ -8,7 +8,13 @@ declare module "models" {
     export interface Message {
         tool_call_ids: AiToolCall[];
     }
+    export interface Thread {
+        ai_run_ids: AiRun[];
+        readonly aiActiveRuns: AiRun[];
+        readonly aiOwnActiveRuns: AiRun[];
+    }
     export interface Store {
+        is_ai_manager: boolean;
         "ai.run": StaticMailRecord<AiRun, typeof AiRunClass>;
         "ai.tool.call": StaticMailRecord<AiToolCall, typeof AiToolCallClass>;
     }
