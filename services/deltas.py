@@ -20,7 +20,10 @@ from .messages import AssistantMessage, ToolCall, Turn, Usage, parse_arguments, 
 _logger = logging.getLogger(__name__)
 
 MINTED_ID_LENGTH = 9  # with letters and digits only: what the strictest provider (Mistral) accepts
+MAX_ID_LENGTH = 64  # a longer id, or one that cannot be printed, is no id that a database or a provider takes
+LENGTH_REASONS = {"length", "max_tokens", "model_length"}  # one thing, by every provider's name for it
 CUT_OFF = "The reply reached its length limit within this call, so it was not executed. Send it again, shorter."
+WITHHELD = "The provider's content filter ended the reply within this call, so it was not executed."
 
 
 class Accumulator:
@@ -40,9 +43,9 @@ class Accumulator:
         self._usage = Usage()
 
     @property
-    def is_complete(self) -> bool:
-        """The provider has said why the reply ends; what may still come is the usage."""
-        return bool(self._finish_reason)
+    def finish_reason(self) -> str:
+        """Why the reply ends, as soon as the provider has said it; what may still come is the usage."""
+        return self._finish_reason
 
     def feed(self, chunk: Any) -> list[Chunk | Reasoning]:
         """Take in one chunk, as a mapping or as the SDK's object, and return what is new for people."""
@@ -109,10 +112,11 @@ class Accumulator:
         call = self._find(index, identity, name, arguments)
         if call is None or call.is_followed_by(name, arguments):
             call = self._open(index, identity, name) if identity or name else self._only_call(arguments)
-        elif call.is_repeated_by(identity, arguments):
+        elif call.is_repeated_by(identity or name, arguments):
             return
         if call is not None:
             call.add(identity, name, arguments)
+            call.extra = call.extra or fragment.get("extra_content") or {}
             if identity:
                 self._by_id.setdefault(identity, call)
 
@@ -148,13 +152,21 @@ class Accumulator:
     def _finished(self, call: "_Fragments", ids: set[str]) -> ToolCall:
         raw = without_surrogates("".join(call.arguments))
         arguments, problem = parse_arguments(raw)
-        if self._finish_reason == "length" and (problem or not raw.strip()):
-            arguments, problem = {}, CUT_OFF  # no arguments at all may be arguments that did not fit
+        if problem or not raw.strip():  # no arguments at all may be arguments that did not come
+            problem = self._interruption() or problem
         identity = call.provider_id
-        while not identity or identity in ids or identity in self._taken_ids:
+        while not _is_usable(identity) or identity in ids or identity in self._taken_ids:
             identity = _minted_id()
         ids.add(identity)
-        return ToolCall(identity, call.name, arguments, raw or "{}", call.provider_id, problem)
+        name = without_surrogates(call.name)
+        return ToolCall(identity, name, arguments, raw or "{}", call.provider_id, problem, call.extra)
+
+    def _interruption(self) -> str:
+        """Why the last call may be incomplete, as the model is told; empty: it is not."""
+        reason = self._finish_reason.lower()
+        if reason in LENGTH_REASONS:
+            return CUT_OFF
+        return WITHHELD if reason == "content_filter" else ""
 
 
 @dataclass(slots=True)
@@ -164,6 +176,7 @@ class _Fragments:
     provider_id: str
     name: str
     arguments: list[str] = field(default_factory=list)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def add(self, identity: str, name: str, arguments: str) -> None:
         self.provider_id = self.provider_id or identity
@@ -178,9 +191,10 @@ class _Fragments:
             return False
         return name != self.name or bool(arguments.strip() and self.is_whole() and not self._equals(arguments))
 
-    def is_repeated_by(self, identity: str, arguments: str) -> bool:
-        """Whether this call is merely said again, as by servers that close a reply with all its calls in full."""
-        return bool(identity and arguments and self.is_whole() and self._equals(arguments))
+    def is_repeated_by(self, label: str, arguments: str) -> bool:
+        """Whether this call is merely said again, as by servers that close a reply with all its calls in full. A
+        fragment that only continues has no `label`: neither id nor name."""
+        return bool(label and arguments and self.is_whole() and self._equals(arguments))
 
     def is_whole(self) -> bool:
         return bool(self.arguments) and self.arguments[-1].endswith("}") and _is_json("".join(self.arguments))
@@ -214,9 +228,14 @@ class _Text:
 
 def _usage_of(usage: Mapping[str, Any]) -> Usage:
     details = usage.get("prompt_tokens_details") or {}
-    return Usage(
-        usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0, details.get("cached_tokens") or 0
-    )
+    # The second name is DeepSeek's, the third Moonshot's.
+    cached = details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens")
+    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached))
+
+
+def _count(tokens: Any) -> int:
+    """A number of tokens; what is none counts nothing."""
+    return tokens if isinstance(tokens, int) and tokens > 0 else 0
 
 
 def _is_json(text: str) -> bool:
@@ -225,6 +244,10 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_usable(identity: str) -> bool:
+    return bool(identity) and len(identity) <= MAX_ID_LENGTH and identity.isascii() and identity.isprintable()
 
 
 def _minted_id() -> str:

@@ -2,15 +2,15 @@
 
 The official SDK makes the request. The stream is read here, frame by frame, because what servers send in place of
 frames (an error in a 200, a web page, nothing after half a sentence) must not pass for an answer. Not here: what a
-delta means (`deltas`, below), what a failure means and whether to try again (`llm_failures`, below), what happens after
-a reply (`loop`, above).
+request says (`llm_requests`, below), what a delta means (`deltas`), what a failure means and whether to try again
+(`llm_failures`), what happens after a reply (`loop`, above).
 """
 
 import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cache
 from ssl import SSLContext
@@ -27,6 +27,7 @@ from .llm_failures import (
     EndedEarly,
     ErrorFrame,
     Failure,
+    GaveUp,
     Quirk,
     Unusable,
     adaptation,
@@ -35,7 +36,8 @@ from .llm_failures import (
     is_lasting,
     retry_delay,
 )
-from .messages import AssistantMessage, Message, Turn, to_wire
+from .llm_requests import request_body
+from .messages import Message, Turn
 from .specs import ModelSpec
 from .tools import Tool
 
@@ -44,6 +46,7 @@ KEEPALIVE_S = 60.0  # for the next round, which comes when the tools are done
 DRAIN_TIMEOUT_S = 0.1  # from `[DONE]` to the end of the body, so that the connection can be used again
 MAX_EVENT_BYTES = 16 * 1024 * 1024  # one frame; a whole reply may come in one
 REMEMBER_S = 3600.0  # then a server that was upgraded gets another chance
+GAVE_UP = {"error", "abort", "insufficient_system_resource"}  # reasons that are no end: Mistral, vLLM, DeepSeek
 
 
 class OpenAIModel:
@@ -80,13 +83,15 @@ class OpenAIModel:
                             for item in _fed(reply, frame):
                                 attempts.has_output = True
                                 yield item
+                if reply.finish_reason in GAVE_UP:
+                    raise GaveUp(reply.finish_reason)
             except (openai.APIError, Unusable, *BROKEN) as problem:
                 # A connection that breaks after the last word costs nothing but the usage.
-                if not (reply.is_complete and isinstance(problem, BROKEN)):
+                if not (reply.finish_reason and isinstance(problem, BROKEN)):
                     await attempts.recover(failure_of(problem, self._spec))
                     continue
             turn = reply.finish()
-            if turn.message.tool_calls or turn.message.text.strip():
+            if turn.message.text.strip() or (turn.message.tool_calls and tools):  # unasked, a call is no answer
                 attempts.succeeded()
                 yield turn
                 return
@@ -100,6 +105,7 @@ class Models:
     def __init__(self):
         self._clients: dict[tuple[str, str], openai.AsyncOpenAI] = {}
         self._known: dict[tuple[str, str, Quirk], float] = {}  # until when
+        self._take_tools: set[tuple[str, str]] = set()  # models that have taken a request with tools
 
     def get(self, spec: ModelSpec) -> OpenAIModel:
         return OpenAIModel(spec, self)
@@ -128,6 +134,12 @@ class Models:
 
     def remember(self, quirk: Quirk, spec: ModelSpec) -> None:
         self._known[_scope(quirk, spec)] = time.monotonic() + REMEMBER_S
+
+    def takes_tools(self, spec: ModelSpec) -> bool:
+        return (spec.base_url, spec.model) in self._take_tools
+
+    def took_tools(self, spec: ModelSpec) -> None:
+        self._take_tools.add((spec.base_url, spec.model))
 
 
 async def list_models(spec: ModelSpec) -> list[str]:
@@ -163,7 +175,7 @@ class _Attempts:
         self._has_told = False
 
     def body(self) -> dict[str, Any]:
-        return _request_body(self._spec, self._messages, self._tools, self._quirks)
+        return request_body(self._spec, self._messages, self._tools, self._quirks)
 
     def notices(self) -> list[Notice]:
         """What people should know of the answer that begins now; once."""
@@ -208,12 +220,15 @@ class _Attempts:
 
     def succeeded(self) -> None:
         """What was tried differently has worked: do it from now on, where it was not about this one request."""
+        takes_tools = self._models.takes_tools(self._spec)
         for quirk, failure in self._learnt.items():
-            if is_lasting(quirk, failure):
+            if is_lasting(quirk, failure, takes_tools):
                 self._models.remember(quirk, self._spec)
+        if self._tools and Quirk.NO_TOOLS not in self._quirks:
+            self._models.took_tools(self._spec)
 
 
-# The request
+# The connection
 
 
 def _new_client(spec: ModelSpec) -> openai.AsyncOpenAI:
@@ -268,35 +283,6 @@ async def _opened(client: openai.AsyncOpenAI, spec: ModelSpec, body: dict[str, A
         await response.aclose()
 
 
-def _request_body(
-    spec: ModelSpec, messages: Sequence[Message], tools: Sequence[Tool], quirks: Collection[Quirk]
-) -> dict[str, Any]:
-    body: dict[str, Any] = {"model": spec.model, "messages": _wire_messages(messages, quirks), "stream": True}
-    if spec.temperature is not None:
-        body["temperature"] = spec.temperature
-    if tools and Quirk.NO_TOOLS not in quirks:  # many servers refuse an empty list
-        body["tools"] = [_definition(tool) for tool in tools]
-    if Quirk.NO_USAGE not in quirks:
-        body["stream_options"] = {"include_usage": True}
-    return body
-
-
-def _wire_messages(messages: Sequence[Message], quirks: Collection[Quirk]) -> list[dict[str, Any]]:
-    wire = [to_wire(message) for message in messages]
-    if Quirk.ECHO_REASONING in quirks:
-        for message, data in zip(messages, wire, strict=True):
-            if isinstance(message, AssistantMessage) and (message.reasoning or message.tool_calls):
-                data["reasoning_content"] = message.reasoning
-    return wire
-
-
-def _definition(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "parameters": tool.schema or {"type": "object", "properties": {}}}
-    if tool.spec.description:
-        function["description"] = tool.spec.description
-    return {"type": "function", "function": function}
-
-
 def _scope(quirk: Quirk, spec: ModelSpec) -> tuple[str, str, Quirk]:
     """What a quirk is about: usage is a matter of the server, the others of the model."""
     return spec.base_url, "" if quirk is Quirk.NO_USAGE else spec.model, quirk
@@ -307,26 +293,50 @@ def _scope(quirk: Quirk, spec: ModelSpec) -> tuple[str, str, Quirk]:
 
 async def _frames(response: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
     """The chunks of a reply; what comes in their place is raised."""
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "text/html":
-        raise Unusable("answered with a web page. Check the provider's base URL; it often ends with /v1.")
-    if kind == "application/json":  # an error after all, or a server that does not stream
-        yield _parsed(await response.aread())
-        return
-    # Some servers call their events plain text; and whatever they say, events are UTF-8.
-    response.headers["content-type"] = "text/event-stream; charset=utf-8"
+    async with aclosing(response.aiter_bytes()) as body:
+        start = await _start_of(body)
+        match start.lstrip()[:1]:  # what it is, its first character says more reliably than its content type
+            case b"<":
+                raise Unusable("answered with a web page. Check the provider's base URL; it often ends with /v1.")
+            case b"{" | b"[":  # an error after all, or a server that does not stream
+                yield _parsed(b"".join([start, *[piece async for piece in body]]))
+            case _:
+                async with aclosing(_events(_joined(start, body), response.request)) as frames:
+                    async for frame in frames:
+                        yield frame
+
+
+async def _start_of(body: AsyncIterator[bytes]) -> bytes:
+    """The first bytes that are more than white space."""
+    start = b""
+    async for piece in body:
+        start += piece
+        if start.strip():
+            break
+    return start
+
+
+async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield start
+    async for piece in rest:
+        yield piece
+
+
+async def _events(body: AsyncIterator[bytes], request: httpx2.Request) -> AsyncIterator[dict[str, Any]]:
+    """The chunks in server-sent events. They are UTF-8, whatever the response says."""
+    headers = {"Content-Type": "text/event-stream; charset=utf-8"}
+    source = httpx2.EventSource(httpx2.Response(200, headers=headers, content=body, request=request), MAX_EVENT_BYTES)
     has_begun = False
-    async with aclosing(aiter(httpx2.EventSource(response, MAX_EVENT_BYTES))) as events:
+    async with aclosing(aiter(source)) as events:
         async for event in events:
             if event.data.startswith("[DONE]"):
                 await _drain(events)
                 return
             if event.data:  # an event without data keeps a connection alive
-                frame = _parsed(event.data)
                 if event.event == "error":
-                    raise ErrorFrame(frame)
+                    raise ErrorFrame(_error_in(event.data))
                 has_begun = True
-                yield frame
+                yield _parsed(event.data)
     if has_begun:
         raise EndedEarly
 
@@ -340,13 +350,24 @@ async def _drain(events: AsyncIterator[httpx2.ServerSentEvent]) -> None:
 
 def _parsed(data: str | bytes) -> dict[str, Any]:
     frame = _json(data)
+    if isinstance(frame, list) and len(frame) == 1:  # Gemini puts its errors into a list
+        frame = frame[0]
     if not isinstance(frame, dict):
         raise Unusable("sent something that is not a chat completion. Check the provider's base URL.")
-    if error := frame.get("error"):
+    error = frame.get("error")
+    if error or (error is not None and "choices" not in frame):
         raise ErrorFrame(error)
     if frame.get("object") == "error":  # vLLM, Mistral: the frame itself is the error
         raise ErrorFrame(frame)
     return frame
+
+
+def _error_in(data: str) -> Any:
+    """What an event that is called an error says."""
+    said = _json(data)
+    if isinstance(said, dict):
+        return said.get("error") or said
+    return said or data
 
 
 def _fed(reply: Accumulator, frame: dict[str, Any]) -> list[Chunk | Reasoning]:

@@ -42,6 +42,9 @@ class Quirk(Enum):
     NO_USAGE = "without `stream_options`"
     NO_TOOLS = "without `tools`"
     ECHO_REASONING = "with the reasoning that led to its earlier calls"
+    ECHO_EXTRA = "with what it had added to its earlier calls"
+    SHORT_IDS = "with ids of nine letters and digits"
+    CALLS_AS_TEXT = "with earlier calls told as text where no tools are offered"
 
 
 class Unusable(Exception):
@@ -54,6 +57,13 @@ class ErrorFrame(Unusable):
     def __init__(self, body: Any):
         super().__init__("reported an error.")
         self.body = body
+
+
+class GaveUp(Unusable):
+    """A reply that the provider ended before the model had."""
+
+    def __init__(self, reason: str):
+        super().__init__(f"gave up in the middle of its reply (finish reason: {reason}). Try again.")
 
 
 class EndedEarly(Exception):
@@ -77,6 +87,7 @@ class Failure:
 # Decisions
 
 _NAMES_USAGE = re.compile(r"stream_options|include_usage")
+_NAMES_IDS = re.compile(r"tool.?call.?id|tool_calls\[\d+\]\.id", re.IGNORECASE)
 _HAS_NO_TOOLS = re.compile(
     r"tools? param|(support|implement).*\btool|\b(tool|function)s?\b.*(support|implement|requires|enabled|allowed)",
     re.IGNORECASE,
@@ -105,23 +116,41 @@ def adaptation(failure: Failure, body: Mapping[str, Any], quirks: Collection[Qui
 
     The evidence is what the server says of it: the name of the option. Where it refuses a request with tools (400, 422)
     and names none of the others, the tools are tried: if it works without them, they were the reason. With other
-    statuses it has to say so (llama.cpp: 500; OpenRouter: 404).
+    statuses it has to say so (llama.cpp: 500; OpenRouter: 404). Where it refuses one without tools, earlier calls are:
+    some servers want their tools defined, others know no calls at all.
     """
     is_refusal = failure.status in (400, 422)
-    if is_refusal and "stream_options" in body and _NAMES_USAGE.search(failure.said):
-        return Quirk.NO_USAGE
-    if is_refusal and Quirk.ECHO_REASONING not in quirks and "reasoning_content" in failure.said:
-        return Quirk.ECHO_REASONING
-    if "tools" not in body or _ABOUT_LENGTH.search(failure.said):
+    if is_refusal and (quirk := _named(failure.said, body)) and quirk not in quirks:
+        return quirk
+    if _ABOUT_LENGTH.search(failure.said):
         return None
-    if is_refusal or (failure.status in (404, 500, 501) and _HAS_NO_TOOLS.search(failure.said)):
-        return Quirk.NO_TOOLS
+    if "tools" in body:
+        has_no_tools = failure.status in (404, 500, 501) and _HAS_NO_TOOLS.search(failure.said)
+        return Quirk.NO_TOOLS if is_refusal or has_no_tools else None
+    if is_refusal and any(message["role"] == "tool" for message in body.get("messages", ())):
+        return Quirk.CALLS_AS_TEXT
     return None
 
 
-def is_lasting(quirk: Quirk, failure: Failure) -> bool:
-    """Whether a change that helped once is made from now on: not if only this request's tools or calls were bad."""
-    return quirk is not Quirk.NO_TOOLS or not _ABOUT_ONE_CALL.search(failure.said)
+def _named(said: str, body: Mapping[str, Any]) -> Quirk | None:
+    """The change that the server's own words ask for."""
+    if "stream_options" in body and _NAMES_USAGE.search(said):
+        return Quirk.NO_USAGE
+    if "reasoning_content" in said:  # DeepSeek, Moonshot
+        return Quirk.ECHO_REASONING
+    if "thought_signature" in said:  # Gemini
+        return Quirk.ECHO_EXTRA
+    if _NAMES_IDS.search(said):  # Mistral; OpenAI, where they are longer than its own
+        return Quirk.SHORT_IDS
+    return None
+
+
+def is_lasting(quirk: Quirk, failure: Failure, takes_tools: bool = False) -> bool:
+    """Whether a change that helped once is made from now on: not if only this request's tools or calls were bad, which
+    is certain of a model that took tools before (`takes_tools`) and does not say that it has none."""
+    if quirk is not Quirk.NO_TOOLS:
+        return True
+    return not _ABOUT_ONE_CALL.search(failure.said) and not (takes_tools and not _HAS_NO_TOOLS.search(failure.said))
 
 
 # Meaning
@@ -140,7 +169,7 @@ def failure_of(problem: Exception, spec: ModelSpec) -> Failure:
         case ErrorFrame(body=body):
             return _answered(_status_in(body), body, spec)
         case Unusable():
-            return Failure(ModelRefused(f"The model provider at {host} {problem}"))
+            return Failure(ModelRefused(f"The model provider at {host} {problem}"), may_pass=isinstance(problem, GaveUp))
         case httpx2.InvalidURL() | httpx2.UnsupportedProtocol():
             text = "The base URL of the provider is not a web address. It looks like https://…/v1."
             return Failure(NotConfigured(text))
@@ -163,6 +192,8 @@ def failure_of(problem: Exception, spec: ModelSpec) -> Failure:
 
 def _answered(status: int | None, body: Any, spec: ModelSpec, retry_after: float | None = None) -> Failure:
     """What an error with this status means; the provider's own words are quoted after ours."""
+    if isinstance(body, list) and len(body) == 1 and isinstance(body[0], Mapping):  # Gemini
+        body = body[0].get("error", body[0])
     said = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     kind, text = _explanation(status, spec)
     error = kind(f"The model provider at {host_of(spec)} {text}{_quote(body, spec)}")
@@ -236,10 +267,17 @@ def _quote(body: Any, spec: ModelSpec) -> str:
     return f" It says: “{text if len(text) <= MAX_QUOTE else text[:MAX_QUOTE] + '…'}”"
 
 
+_STATUS_OF_WORDS = {"rate_limit": 429, "overloaded": 503, "authentication": 401, "api_key": 401, "permission": 403}
+
+
 def _status_in(body: Any) -> int | None:
-    """The status that an error inside of a 200 names."""
-    code = str(body.get("code") or body.get("status") or "") if isinstance(body, Mapping) else ""
-    return int(code) if re.fullmatch(r"[45]\d\d", code) else None
+    """The status that an error inside of a 200 names, as a number or in words (`overloaded_error`)."""
+    if not isinstance(body, Mapping):
+        return None
+    named = [str(body.get(key) or "") for key in ("code", "status", "type")]
+    numbers = (int(name) for name in named if re.fullmatch(r"[45]\d\d", name))
+    words = (status for name in named for word, status in _STATUS_OF_WORDS.items() if word in name.lower())
+    return next(numbers, None) or next(words, None)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

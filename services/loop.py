@@ -34,6 +34,7 @@ from .tools import NO_TOOLS, Tool
 _logger = logging.getLogger(__name__)
 
 MAX_IDENTICAL_CALLS = 3  # a fourth call with the same arguments cannot tell the model anything new
+MAX_REFUSED_ROUNDS = 4  # in a row: a mistake and three more tries after being told what is wrong
 
 
 class Loop:
@@ -53,6 +54,7 @@ class Loop:
         self._turns = list(checkpoint.turns)
         self._results = dict(checkpoint.results)
         self._rounds = len(self._turns)  # started, so one more than turns while the model speaks
+        self._refused_rounds = 0  # of the last ones, how many had calls of which none could be sent
         self._partial = ""  # what it has said of the present round
         self._tools: Tools = NO_TOOLS
 
@@ -115,11 +117,10 @@ class Loop:
         """One round of the model. The last one that is allowed gets no tools, so that it has to answer."""
         self._rounds += 1
         offered = dict(self._tools.offered)
-        if self._rounds >= self._max_rounds and offered:
+        if offered and (limit := self._limit()):
             offered = {}
             if self._turns:
-                text = f"The limit of {self._max_rounds} rounds is reached: the answer is made of what is known so far."
-                self._emit(Notice("round_limit", text))
+                self._emit(limit)
         turn = await self._listen(messages, tuple(offered.values()))
         if not offered:
             turn = _without_calls(turn)
@@ -128,9 +129,20 @@ class Loop:
         await self._steps.turn_taken(self._rounds, turn, offered)
         self._turns.append(turn)
         self._partial = ""
+        self._refused_rounds += 1  # until one of its calls is sent
         for call in turn.message.tool_calls:
             self._announce(call, self._rounds)
         self._emit(RoundEnded(self._rounds, turn.finish_reason))
+
+    def _limit(self) -> Notice | None:
+        """Why the model gets no more tools."""
+        so_far = "the answer is made of what is known so far."
+        if self._rounds >= self._max_rounds:
+            return Notice("round_limit", f"The limit of {self._max_rounds} rounds is reached: {so_far}")
+        if self._refused_rounds >= MAX_REFUSED_ROUNDS:
+            text = f"In {self._refused_rounds} rounds the model made no call that can be executed: {so_far}"
+            return Notice("calls_refused", text)
+        return None
 
     async def _listen(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Turn:
         """Stream one reply to whoever watches, and return it whole."""
@@ -176,6 +188,7 @@ class Loop:
         if refusal := self._refusal(call):
             result = ToolResult(call.id, refusal, ToolCallState.ERROR)
         else:
+            self._refused_rounds = 0
             await self._steps.call_sent(call)
             result = await self._invoke(call)
         await self._end(call, result)

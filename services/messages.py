@@ -6,11 +6,16 @@ is one encoding. `history` orders and repairs messages; this module only says wh
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .states import ToolCallState
+
+MAX_ARGUMENT_DEPTH = 50  # levels; deeper than any tool wants, and as deep as a database keeps them unchanged
+NAME_MAX_CHARS = 64  # of a tool's name, in every request
+INVALID_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]+")
 
 TEXT_SEPARATOR = "\n\n"  # between what the model says in one round and in the next: a new paragraph
 
@@ -25,6 +30,7 @@ class ToolCall:
     raw_arguments: str = "{}"  # the model's own text
     provider_id: str = ""  # the id that the provider sent; empty or repeated with some servers
     problem: str = ""  # why the call cannot be executed (malformed or cut-off arguments), said to the model
+    extra: Mapping[str, Any] = field(default_factory=dict)  # what the provider wants back with it, where it insists
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class AssistantMessage:
 class ToolMessage:
     call_id: str
     text: str
+    images: tuple[str, ...] = ()  # data URLs; shown in a message of their own, see `context`
 
 
 Message = SystemMessage | UserMessage | AssistantMessage | ToolMessage
@@ -128,7 +135,7 @@ def to_wire(message: Message) -> dict[str, Any]:
         case UserMessage(text, images):
             parts = [{"type": "image_url", "image_url": {"url": url}} for url in images]
             return {"role": "user", "content": [{"type": "text", "text": text}, *parts]}
-        case ToolMessage(call_id, text):
+        case ToolMessage(call_id, text):  # without its images: a stored request stays small
             return {"role": "tool", "tool_call_id": call_id, "content": text}
         case AssistantMessage():
             return _assistant_to_wire(message)
@@ -161,7 +168,7 @@ def _assistant_to_wire(message: AssistantMessage) -> dict[str, Any]:
             {
                 "id": call.id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
+                "function": {"name": fit_name(call.name), "arguments": json.dumps(call.arguments, ensure_ascii=False)},
             }
             for call in message.tool_calls
         ]
@@ -186,11 +193,19 @@ def parse_arguments(raw: str) -> tuple[dict[str, Any], str]:
         value = json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         return {}, f"The arguments are not valid JSON ({error}). Send one JSON object."
+    if _is_deeper(value, MAX_ARGUMENT_DEPTH):
+        return {}, f"The arguments are nested more than {MAX_ARGUMENT_DEPTH} levels deep. Send them flatter."
     if not isinstance(value, dict):
         return {}, f"The arguments are a JSON {type(value).__name__}, not an object. Send one JSON object."
     if "\\ud" in raw.lower():  # half a character, escaped, is valid JSON but no text that can be sent on
         value = json.loads(without_surrogates(json.dumps(value, ensure_ascii=False)))
     return value, ""
+
+
+def fit_name(name: str) -> str:
+    """The name of a tool as every provider takes it in a request. The model may have made it up: a provider that
+    refuses it would refuse the whole conversation from then on."""
+    return INVALID_IN_NAMES.sub("_", name)[:NAME_MAX_CHARS] or "unnamed"
 
 
 def without_surrogates(text: str) -> str:
@@ -202,6 +217,11 @@ def without_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(levels == 0 or _is_deeper(item, levels - 1) for item in inner if isinstance(item, dict | list))
 
 
 def _finite(number: str) -> float:

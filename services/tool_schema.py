@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .messages import INVALID_IN_NAMES, NAME_MAX_CHARS
 from .specs import ToolSpec
 
-NAME_MAX_CHARS = 64
 _VALID_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_INVALID_CHARS = re.compile(r"[^a-zA-Z0-9_-]+")
 _HASH_CHARS = 8
 
 MAX_SCHEMA_NODES = 2000  # a schema of this size fills a model's attention by itself; inlined references can explode
@@ -63,8 +62,8 @@ def fit_names(specs: Sequence[ToolSpec]) -> dict[str, ToolSpec]:
 
 
 def _prefixed(spec: ToolSpec) -> str:
-    server = _INVALID_CHARS.sub("_", spec.server.name).strip("_") or f"server{spec.server.id}"
-    return f"{server}_{_INVALID_CHARS.sub('_', spec.name).strip('_')}"
+    server = INVALID_IN_NAMES.sub("_", spec.server.name).strip("_") or f"server{spec.server.id}"
+    return f"{server}_{INVALID_IN_NAMES.sub('_', spec.name).strip('_')}"
 
 
 def _hashed(name: str, spec: ToolSpec) -> str:

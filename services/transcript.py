@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .messages import AssistantMessage, ToolCall, ToolPart, Turn, Usage
+from .messages import AssistantMessage, ToolCall, Turn, Usage
 from .wire_v1 import storable
 
 
@@ -20,6 +20,7 @@ def encode_turn(turn: Turn) -> dict[str, Any]:
                 "raw_arguments": call.raw_arguments,
                 "provider_id": call.provider_id,
                 "problem": call.problem,
+                "extra": call.extra,
             }
             for call in turn.message.tool_calls
         ],
@@ -34,8 +35,3 @@ def decode_turn(data: Mapping[str, Any]) -> Turn:
     return Turn(
         AssistantMessage(data["text"], calls, data["reasoning"]), data["finish_reason"], Usage(**data["usage"])
     )
-
-
-def encode_part(part: ToolPart) -> dict[str, Any]:
-    """`part` as a dict that is valid JSON."""
-    return storable({field: getattr(part, field) for field in ToolPart.__slots__})

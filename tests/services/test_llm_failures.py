@@ -7,8 +7,18 @@ import httpx2
 import openai
 import pytest
 
-from services.errors import ModelRefused, ModelUnreachable
-from services.llm_failures import MAX_RETRIES, Failure, Quirk, adaptation, failure_of, host_of, is_lasting, retry_delay
+from services.errors import ModelRateLimited, ModelRefused, ModelRejectedKey, ModelUnreachable
+from services.llm_failures import (
+    MAX_RETRIES,
+    ErrorFrame,
+    Failure,
+    Quirk,
+    adaptation,
+    failure_of,
+    host_of,
+    is_lasting,
+    retry_delay,
+)
 from services.specs import ModelSpec
 
 SPEC = ModelSpec("https://user:secret@models.example:8443/v1?token=secret", "m", "sk-secret-0123456789")
@@ -57,6 +67,7 @@ def test_q24_retry_after_may_be_a_date():
 
 
 FULL = {"stream_options": {}, "tools": [{}]}
+TOLD = {"messages": [{"role": "user"}, {"role": "assistant"}, {"role": "tool"}]}
 
 
 @pytest.mark.parametrize(("status", "said", "body", "quirk"), [
@@ -66,6 +77,11 @@ FULL = {"stream_options": {}, "tools": [{}]}
     (400, "stream_options", {}, None),
     (500, "stream_options", FULL, None),
     (400, "Missing `reasoning_content` field", FULL, Quirk.ECHO_REASONING),
+    (400, "Function call is missing a thought_signature in functionCall parts", FULL, Quirk.ECHO_EXTRA),
+    (400, "Tool call id was call_7 but must be a-z, A-Z, 0-9, with a length of 9.", FULL, Quirk.SHORT_IDS),
+    (400, "Invalid 'messages[1].tool_calls[0].id': string too long.", FULL, Quirk.SHORT_IDS),
+    (400, "The toolConfig field must be defined when using toolUse", TOLD, Quirk.CALLS_AS_TEXT),
+    (400, "context_length_exceeded", TOLD, None),
     (400, '"auto" tool choice requires --enable-auto-tool-choice', FULL, Quirk.NO_TOOLS),
     (400, "", FULL, Quirk.NO_TOOLS),
     (400, "This model's maximum context length is 8192: context_length_exceeded", FULL, None),
@@ -80,17 +96,41 @@ def test_a_request_is_changed_on_evidence_only(status, said, body, quirk):
     assert adaptation(Failure(ERROR, status, said=said), body, ()) is quirk
 
 
-def test_reasoning_that_is_sent_already_is_not_the_remedy():
-    failure = Failure(ERROR, 400, said="reasoning_content is too short")
-    assert adaptation(failure, {}, {Quirk.ECHO_REASONING}) is None
-
-
-@pytest.mark.parametrize(("quirk", "said", "lasts"), [
-    (Quirk.NO_TOOLS, "tools are not supported", True), (Quirk.NO_TOOLS, "Invalid schema for function 'f'", False),
-    (Quirk.NO_TOOLS, "tool_use_failed", False), (Quirk.NO_USAGE, "schema: stream_options", True),
+@pytest.mark.parametrize(("said", "quirk"), [
+    ("reasoning_content is too short", Quirk.ECHO_REASONING), ("Corrupted thought_signature", Quirk.ECHO_EXTRA),
+    ("Unknown tool_call_id", Quirk.SHORT_IDS),
 ])
-def test_a_change_lasts_unless_it_was_about_this_request(quirk, said, lasts):
-    assert is_lasting(quirk, Failure(ERROR, 400, said=said)) is lasts
+def test_what_was_changed_already_is_not_the_remedy(said, quirk):
+    assert adaptation(Failure(ERROR, 400, said=said), {}, {quirk}) is None
+
+
+@pytest.mark.parametrize(("body", "kind", "may_pass"), [
+    ({"type": "overloaded_error", "message": "Overloaded"}, ModelRefused, True),
+    ({"code": "rate_limit_exceeded", "message": "Slow down"}, ModelRateLimited, True),
+    ({"code": 503, "status": "UNAVAILABLE"}, ModelRefused, True),
+    ({"type": "authentication_error"}, ModelRejectedKey, False),
+    ({"code": "invalid_api_key"}, ModelRejectedKey, False),
+    ({"type": "invalid_request_error"}, ModelRefused, False),
+    ("overloaded", ModelRefused, False),
+])
+def test_q14_an_error_in_a_success_means_what_it_would_mean_outside(body, kind, may_pass):
+    failure = failure_of(ErrorFrame(body), SPEC)
+    assert (type(failure.error), failure.may_pass) == (kind, may_pass)
+
+
+def test_an_error_in_a_list_is_quoted_as_the_error_that_it_is():
+    assert answered(400, body=[{"error": {"message": "Bad key"}}]).error.message.endswith("It says: “Bad key”")
+
+
+@pytest.mark.parametrize(("quirk", "said", "takes_tools", "lasts"), [
+    (Quirk.NO_TOOLS, "tools are not supported", False, True), (Quirk.NO_TOOLS, "Bad request", False, True),
+    (Quirk.NO_TOOLS, "Invalid schema for function 'f'", False, False),
+    (Quirk.NO_TOOLS, "tool_use_failed", False, False),
+    (Quirk.NO_TOOLS, "Bad request", True, False), (Quirk.NO_TOOLS, "tools are not supported", True, True),
+    (Quirk.NO_USAGE, "schema: stream_options", True, True),
+])
+def test_a_change_lasts_unless_it_was_about_this_request(quirk, said, takes_tools, lasts):
+    assert is_lasting(quirk, Failure(ERROR, 400, said=said), takes_tools) is lasts
 
 
 def test_a_certificate_that_cannot_be_trusted_is_said_and_not_tried_again():
