@@ -1,13 +1,12 @@
-"""Conversations with assistants: who is asked, when, and with which tools.
+"""Conversations with assistants: who is asked, and when.
 
 Posting only creates the run, in the poster's transaction; the engine answers later.
 """
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.addons.mail.tools.discuss import Store
-from odoo.exceptions import AccessError, UserError, ValidationError
-from odoo.fields import Command
-from odoo.tools import html2plaintext
+from odoo.exceptions import AccessError, UserError
+from odoo.tools import format_list, html2plaintext
 
 NAME_LENGTH = 40  # characters of the first message that name a new conversation
 MENTIONABLE_TYPES = ("channel", "group")  # where an assistant can be called in by a mention; a chat is for two
@@ -31,29 +30,17 @@ class DiscussChannel(models.Model):
         help="When assistants answer in this conversation. A mention addresses the mentioned assistant.",
     )
     ai_auto_name = fields.Boolean(help="The conversation is named after its first message.")
-    user_mcp_server_ids = fields.Many2many(
-        "mcp.server", "discuss_channel_mcp_server_rel", "channel_id", "server_id", "Personal MCP Servers", copy=False,
-        domain="[('scope', '=', 'user'), ('user_id', '=', uid)]",
-        help="Personal servers that their owners attached: their tools are offered to assistants here.",
-    )
 
     @api.model_create_multi
     def create(self, vals_list):
         channels = super().create(vals_list)
         for channel, vals in zip(channels, vals_list, strict=True):
-            if vals.get("user_mcp_server_ids"):
-                channel._ai_check_attached(self.env["mcp.server"])
             if vals.get("ai_assistant_id"):
                 channel._ai_seat_assistant()
         return channels
 
     def write(self, vals):
-        attached = {channel: channel._ai_attached_servers() for channel in self if "user_mcp_server_ids" in vals}
-        if attached:  # what a sudo has put into the cache is not this person's to replace
-            self.invalidate_recordset(["user_mcp_server_ids"])
         result = super().write(vals)
-        for channel, servers in attached.items():
-            channel._ai_check_attached(servers)
         if vals.get("ai_assistant_id"):
             for channel in self:
                 channel._ai_seat_assistant()
@@ -69,12 +56,22 @@ class DiscussChannel(models.Model):
         return names
 
     def _to_store_defaults(self, target):
-        return super()._to_store_defaults(target) + self._ai_store_fields()
+        return super()._to_store_defaults(target) + self._ai_store_fields() + [self._ai_active_runs(target)]
 
     @api.model
     def _ai_store_fields(self):
         # sudo: discuss.channel - whether there is an assistant, not which one
         return ["ai_reply_mode", Store.Attr("has_ai_assistant", lambda channel: bool(channel.sudo().ai_assistant_id))]
+
+    def _ai_active_runs(self, target):
+        """The runs that have not ended, with their calls: whoever opens a conversation sees what waits for a decision."""
+        # sudo: ai.run - whoever may read a conversation may read how the replies in it come about
+        runs = self.env["ai.run"].sudo().search([("channel_id", "in", self.ids), ("finished_at", "=", False)])
+        runs_by_channel = runs.grouped("channel_id")
+        return Store.Many(
+            "ai_run_ids", [*runs._to_store_defaults(target), Store.Many("tool_call_ids")],
+            value=lambda channel: runs_by_channel.get(channel, runs.browse()),
+        )
 
     # -- asking
 
@@ -144,6 +141,20 @@ class DiscussChannel(models.Model):
             and not message._filter_empty()
         )
 
+    # -- commands: Discuss calls them by name, with the text that they were given in
+
+    def execute_command_ai_stop(self, **kwargs):
+        """Stop the replies that are being made here for the caller; a manager of assistants stops everybody's."""
+        self.ensure_one()
+        self.check_access("read")
+        # sudo: ai.assistant - the names of those that answer in a conversation are no secret in it
+        names = self.env["ai.run"]._stop_in(self).sudo().assistant_id.mapped("name")
+        if names:
+            text = self.env._("Stopped: %(assistants)s.", assistants=format_list(self.env, names))
+        else:
+            text = self.env._("There is nothing to stop: no assistant is answering you here.")
+        self.env.user._bus_send_transient_message(self, text)
+
     # -- seats
 
     def _ai_seat_assistant(self):
@@ -173,15 +184,11 @@ class DiscussChannel(models.Model):
         self.write(values)
 
     def _ai_forget(self, partner):
-        """`partner` has left: so do its assistant and its personal servers."""
+        """`partner` has left, and so has its assistant."""
         if not self.exists():
             return
         if self.ai_assistant_id.partner_id == partner:
             self.ai_assistant_id = False
-        servers = self._ai_attached_servers().filtered(lambda server: server.user_id.partner_id == partner)
-        if servers:
-            # as the superuser: detaching is the owner's, and leaving is how this owner does it
-            self.with_user(SUPERUSER_ID).user_mcp_server_ids = [Command.unlink(server.id) for server in servers]
 
     def _get_allowed_message_partner_ids(self, partner_ids):
         """Assistants that the user may use can be mentioned where they are no members yet, others nowhere."""
@@ -219,24 +226,3 @@ class DiscussChannel(models.Model):
         channel.ai_auto_name = False
         if text:
             channel.name = text if len(text) <= NAME_LENGTH else f"{text[:NAME_LENGTH].rsplit(' ', 1)[0]}…"
-
-    # -- personal servers
-
-    def _ai_check_attached(self, before):
-        """Only owners attach and detach their servers, and only where they are members."""
-        self.ensure_one()
-        after = self._ai_attached_servers()
-        moved = (after - before) | (before - after)
-        if self.env.uid != SUPERUSER_ID and any(server.user_id != self.env.user for server in moved):
-            raise AccessError(self.env._("Only the owner of a personal server attaches or detaches it."))
-        if not all(self._ai_is_attachable(server) for server in after - before):
-            raise ValidationError(self.env._("Only personal servers of members can be attached to a conversation."))
-
-    def _ai_attached_servers(self):
-        """Everybody's attached servers, with sudo. Searched: the field's cache has what its reader may see."""
-        # sudo: mcp.server - servers of other people are invisible to this one
-        servers = self.env["mcp.server"].sudo().with_context(active_test=False)
-        return servers.search([("channel_ids", "in", self.ids)])
-
-    def _ai_is_attachable(self, server):
-        return server.scope == "user" and server.user_id.partner_id in self.sudo().channel_member_ids.partner_id

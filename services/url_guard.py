@@ -9,6 +9,7 @@ import socket
 from urllib.parse import urlsplit
 
 SCHEMES = frozenset({"http", "https"})
+INTERNAL_NAMES = frozenset({"localhost", "local", "internal"})  # top-level names that never lead outside
 
 # Reachable from the inside only, though the registry of special addresses does not say so.
 INTERNAL = tuple(ipaddress.ip_network(network) for network in (
@@ -28,6 +29,18 @@ TEREDO = ipaddress.ip_network("2001::/32")
 
 class UrlRefused(Exception):
     """The URL is not allowed for this person; the message says why and names no address."""
+
+
+def is_plainly_internal(url: str) -> bool:
+    """Whether `url` names an internal host in so many words. It resolves nothing, and so never waits."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host.rpartition(".")[2] in INTERNAL_NAMES:
+        return True
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return False  # a name: whoever connects judges what it leads to
+    return not all(is_public(entry[4][0]) for entry in found)
 
 
 def check(url: str) -> None:

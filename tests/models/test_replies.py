@@ -2,8 +2,7 @@
 
 from markupsafe import Markup
 from odoo.addons.mail.tools.discuss import Store
-from odoo.exceptions import AccessError, ValidationError
-from odoo.fields import Command
+from odoo.exceptions import AccessError
 
 from .common import AiCase
 
@@ -183,33 +182,10 @@ class TestReplies(AiCase):
         with self.assertRaises(AccessError):
             channel.with_user(self.ann)._ai_post("Hi")
 
-    # -- personal servers
+    # -- leaving
 
-    def test_only_owners_attach_and_detach_their_servers(self):
-        channel = self.group_chat(self.ann, self.ben)
-        mine, theirs = self.personal_server(self.ann), self.personal_server(self.ben)
-        channel.with_user(self.ann).user_mcp_server_ids = mine
-        with self.assertRaises(AccessError):
-            channel.with_user(self.ann).user_mcp_server_ids = [Command.link(theirs.id)]
-        channel.with_user(self.ben).user_mcp_server_ids = [Command.unlink(mine.id)]  # which Ben cannot even see
-        channel.with_user(self.ben).user_mcp_server_ids = [Command.set(theirs.ids)]
-        self.assertEqual(channel._ai_attached_servers(), mine | theirs)
-
-    def test_servers_are_attached_by_members_and_only_personal_ones(self):
-        channel = self.group_chat(self.ann, self.ben)
-        with self.assertRaises(AccessError):
-            channel.with_user(self.ann).user_mcp_server_ids = self.shared_server()
-        open_channel = self.env["discuss.channel"].with_user(self.ann)._create_channel("Open", None)
-        with self.assertRaises(ValidationError):
-            open_channel.with_user(self.ben).user_mcp_server_ids = self.personal_server(self.ben)
-
-    def test_what_a_member_brought_leaves_with_them(self):
+    def test_an_assistant_that_leaves_is_no_longer_the_conversations_own(self):
         channel = self.group_with_assistant(self.ann, self.ben)
-        mine, theirs = self.personal_server(self.ann), self.personal_server(self.ben)
-        channel.with_user(self.ann).user_mcp_server_ids = mine
-        channel.with_user(self.ben).user_mcp_server_ids = [Command.link(theirs.id)]
-        channel.with_user(self.ben).action_unfollow()
-        self.assertEqual(channel._ai_attached_servers(), mine)
         channel.sudo()._action_unfollow(self.assistant.partner_id, post_leave_message=False)
         self.assertFalse(channel.ai_assistant_id)
 

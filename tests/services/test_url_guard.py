@@ -36,8 +36,19 @@ def test_addresses_of_the_internet_are_public(address):
     "http://169.254.169.254/latest/meta-data/", "https://10.0.0.8/mcp",
 ])
 def test_no_spelling_of_an_internal_address_passes(url):
+    assert url_guard.is_plainly_internal(url)
     with pytest.raises(UrlRefused, match="inside a private network"):
         url_guard.check(url)
+
+
+@pytest.mark.parametrize(("url", "is_internal"), [
+    ("http://LOCALHOST./", True), ("http://odoo.localhost/", True), ("http://nas.local:8080/mcp", True),
+    ("http://metadata.google.internal/", True), ("http://[fe80::1]/", True),
+    ("https://1.1.1.1/", False), ("https://tools.example.com/mcp", False), ("https://local.example.com/", False),
+    ("http://" + "a" * 70 + ".example/", False),
+])
+def test_what_a_url_says_in_so_many_words_is_judged_without_resolving_it(url, is_internal):
+    assert url_guard.is_plainly_internal(url) is is_internal
 
 
 @pytest.mark.parametrize(("url", "reason"), [
