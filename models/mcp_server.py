@@ -14,18 +14,18 @@ from odoo.tools import config, str2bool
 
 from ..services.mcp_port import McpUnreachable
 from ..services.specs import ServerSpec
-from .ai_secret_mixin import hidden_column, write_only
-from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, forgetting, is_header_text, is_http_url, notification, storable
+from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, forgetting, is_http_url, notification, storable
+from .mcp_tool import RULES
 
 IDENTITY_FIELDS = frozenset({"transport", "url", "command", "args"})  # what says which server it really is
+HEALTHY = {"state_message": False, "failure_count": 0, "retry_at": False}
 
 
 class McpServer(models.Model):
     _name = "mcp.server"
     _description = "MCP Server"
-    _inherit = ["ai.secret.mixin"]
+    _inherit = ["mcp.identity.mixin"]
     _order = "scope, name, id"
-    _secret_fields = {"token": "stored_token", "headers": "stored_headers"}
 
     @api.model
     def _default_scope(self):
@@ -52,7 +52,21 @@ class McpServer(models.Model):
     )
     command = fields.Char(help="The program that is started; it speaks MCP over its standard input and output.")
     args = fields.Char("Arguments", help="Words as in a shell, or a JSON list of strings.")
-    timeout = fields.Float(default=30.0, required=True, help="Seconds that a single call may take.")
+    timeout = fields.Float(
+        default=30.0, required=True,
+        help="Seconds that a call may take without a sign of progress. A tool can have a timeout of its own.",
+    )
+    max_timeout = fields.Float(
+        "Hard Limit", default=300.0, required=True,
+        help="Seconds after which a call is ended in any case, however much progress its tool reports.",
+    )
+    approval = fields.Selection(
+        [*RULES, ("never", "Never run")], "Rule for All Tools",
+        required=True,
+        default="tool",
+        help="Makes every tool of this server at least so strict; a tool that is stricter stays so. Which tools are "
+        "read-only, the server says.",
+    )
     # who it is called as
     auth_type = fields.Selection(
         [("none", "None"), ("bearer", "Bearer token"), ("headers", "Own headers")],
@@ -61,16 +75,6 @@ class McpServer(models.Model):
         default="none",
         help="How the server knows who calls. It is sent with every request.",
     )
-    token = write_only(
-        fields.Char, "Token", help="Sent as Authorization: Bearer … Nobody can read it once it is stored."
-    )
-    stored_token = hidden_column()
-    has_token = fields.Boolean("A token is stored", compute="_compute_has_secrets")
-    headers = write_only(
-        fields.Text, "Headers", help='A JSON object such as {"X-Api-Key": "…"}. Nobody can read it once it is stored.'
-    )
-    stored_headers = hidden_column()
-    has_headers = fields.Boolean("Headers are stored", compute="_compute_has_secrets")
     # whose it is
     scope = fields.Selection(
         [("shared", "Shared"), ("user", "Personal")],
@@ -94,6 +98,22 @@ class McpServer(models.Model):
         help="How the last connection went. Until the first one, the server's tools are offered to nobody.",
     )
     state_message = fields.Text("Message", readonly=True, copy=False, help="Why the server cannot be used.")
+    failure_count = fields.Integer(
+        "Failures in a Row", readonly=True, copy=False,
+        help="How often in a row runs could not use the server: no connection, a connection that broke, no answer in "
+        "time.",
+    )
+    last_failure = fields.Datetime(readonly=True, copy=False, help="When a run could last not use the server.")
+    retry_at = fields.Datetime(
+        "Next Try", readonly=True, copy=False,
+        help="Until then runs do without the server's tools, instead of waiting for it again and again.",
+    )
+    circuit = fields.Selection(
+        [("closed", "In use"), ("open", "Paused"), ("half_open", "To be tried again")],
+        "Use by Runs",
+        compute="_compute_circuit",
+        help="After failures in a row the server is paused for a while; then one call tries it again.",
+    )
     last_sync = fields.Datetime(
         "Last Synchronisation", readonly=True, copy=False, help="When the list of tools was last taken over."
     )
@@ -106,23 +126,25 @@ class McpServer(models.Model):
         "ai.assistant", "ai_assistant_mcp_server_rel", "server_id", "assistant_id", "Assistants",
         help="The assistants that may use this server's tools.",
     )
-    channel_ids = fields.Many2many(
-        "discuss.channel", "discuss_channel_mcp_server_rel", "server_id", "channel_id", "Conversations", readonly=True,
-        copy=False, help="Where the owner attached this personal server.",
-    )
     stdio_allowed = fields.Boolean(compute="_compute_stdio_allowed")
 
     _timeout_positive = models.Constraint("CHECK (timeout > 0)", "The timeout must be more than zero seconds.")
+    _max_timeout_not_shorter = models.Constraint(
+        "CHECK (max_timeout >= timeout)", "The hard limit of a call cannot be shorter than its timeout."
+    )
     _owner_of_personal = models.Constraint(
         "CHECK ((scope = 'user') = (user_id IS NOT NULL))",
         "A personal server needs an owner, and a shared one has none.",
     )
 
-    @api.depends("stored_token", "stored_headers")
-    def _compute_has_secrets(self):
+    @api.depends("retry_at")
+    def _compute_circuit(self):
+        now = fields.Datetime.now()
         for server in self:
-            server.has_token = server._has_secret("token")
-            server.has_headers = server._has_secret("headers")
+            if not server.retry_at:
+                server.circuit = "closed"
+            else:
+                server.circuit = "open" if server.retry_at > now else "half_open"
 
     @api.depends("tool_ids.active", "tool_ids.changed")
     def _compute_tool_count(self):
@@ -187,17 +209,13 @@ class McpServer(models.Model):
         moved._forget_approvals()
         return result
 
-    def action_clear_secrets(self):
-        """Remove the stored token and headers."""
-        self.write({"token": False, "headers": False})
-
     def action_test_connection(self):
         """Connect and list the tools, without taking them over."""
         self.ensure_one()
         found, problem = self._probe()
         if problem:
             return self._report_problem(problem)
-        self.write({"state": "connected", "state_message": False})
+        self._record_answer()
         return notification(self.env._("Connected. Tools on offer: %(count)s.", count=len(found)))
 
     def action_sync_tools(self):
@@ -218,8 +236,11 @@ class McpServer(models.Model):
     def _spec(self, user):
         """What the engine needs to call this server in a run of `user`, secrets included: for the engine only.
 
+        Without a user, it is called as the account that is stored with the server.
+
         Raises:
             AccessError: the server is a command, and commands may not be started here.
+            AccessError: the user has not entered the credentials that the server wants.
         """
         self.ensure_one()
         # sudo: mcp.server - which servers a run may use was decided before; the spec never shows its headers
@@ -227,22 +248,45 @@ class McpServer(models.Model):
         is_stdio = server.transport == "stdio"
         if is_stdio and not self._stdio_is_on():
             raise AccessError(self.env._("Commands are switched off on this system (ai_discuss_stdio)."))
+        user_id, headers = (0, ()) if is_stdio else server._identity(user)
         return ServerSpec(
             id=server.id,
-            name=server.name,
+            name=server._name_for(user),
             transport=server.transport,
             url="" if is_stdio else server.url,
             command=server.command if is_stdio else "",
             args=server._arguments() if is_stdio else (),
-            headers=() if is_stdio else server._request_headers(),
+            headers=headers,
             timeout=server.timeout,
-            guarded=server.scope == "user" and not server.user_id.has_group("base.group_system"),
+            max_timeout=server.max_timeout,
+            user_id=user_id,
+            guarded=server._is_guarded(),
         )
+
+    def _is_guarded(self):
+        """Whether the address comes from a person who may have this machine call public addresses only."""
+        return self.scope == "user" and not self.user_id.has_group("base.group_system")
 
     def _is_callable(self):
         """Whether runs may use the server as it is."""
         self.ensure_one()
         return self.active and self.state != "draft"
+
+    # -- how it is doing
+
+    def _record_answer(self):
+        """It answers: whatever was wrong is over."""
+        self.write({**HEALTHY, "state": "connected"})
+
+    def _record_failure(self, problem, failures, retry_at):
+        """Runs could not use it, `failures` times in a row; until `retry_at`, if there is one, they don't try again."""
+        self.write({
+            "state": "error",
+            "state_message": storable(problem),
+            "failure_count": failures,
+            "last_failure": fields.Datetime.now(),
+            "retry_at": retry_at,
+        })
 
     # -- synchronisation
 
@@ -254,13 +298,17 @@ class McpServer(models.Model):
         return notification(self.env._("Synchronised. Tools on offer: %(count)s.", count=len(found)))
 
     def _probe(self):
-        """The server's tools, or else a sentence that says why they cannot be had. Waits with no transaction open."""
+        """The server's tools, or else a sentence that says why they cannot be had."""
         self.ensure_one()
         self.check_access("write")
+        return self._ask_for_tools(self._lister())
+
+    def _ask_for_tools(self, user):
+        """What the server offers to `user`, or else a sentence that says why not. Waits with no transaction open."""
         from ..services import mcp_pool  # lazily: it imports the SDK
 
         try:
-            return ask_outside(self.env, mcp_pool.probe, self._spec(self.env.user)), ""
+            return ask_outside(self.env, mcp_pool.probe, self._spec(user)), ""
         except TimeoutError:
             return [], self.env._(
                 "The server did not answer within %(seconds)s seconds.", seconds=BUTTON_TIMEOUT_SECONDS
@@ -269,12 +317,13 @@ class McpServer(models.Model):
             return [], str(error)
 
     def _report_problem(self, problem):
-        self.write({"state": "error", "state_message": problem})
+        self.write({"state": "error", "state_message": storable(problem)})
         return notification(problem, "danger", self.env._("%(server)s cannot be used", server=self.name))
 
     def _take_over(self, found):
         """Make the tools what the server says they are, and keep what people decided about them."""
         self.ensure_one()
+        self._hold()
         # sudo: mcp.tool - people decide about tools, only their server defines them; write access was checked before
         tools = self.sudo().with_context(active_test=False).tool_ids
         by_name = {tool.name: tool for tool in tools}
@@ -288,7 +337,18 @@ class McpServer(models.Model):
             if name not in by_name
         ])
         tools.filtered(lambda tool: tool.active and tool.name not in offered).active = False
-        self.write({"state": "connected", "state_message": False, "last_sync": fields.Datetime.now()})
+        self._record_answer()
+
+    def _hold(self):
+        """Let whoever takes over at the same time (another button, another host) wait, and then begin anew.
+
+        An UPDATE, also where nothing changes: only that makes PostgreSQL tell the other transaction of this one.
+        """
+        self.flush_recordset()
+        self.env.cr.execute(
+            "UPDATE mcp_server SET last_sync = %s WHERE id = %s", [fields.Datetime.now(), self.id]
+        )
+        self.invalidate_recordset(["last_sync"])
 
     @api.model
     def _tool_values(self, tool):
@@ -308,6 +368,20 @@ class McpServer(models.Model):
 
     # -- helpers
 
+    def _identity(self, user):
+        """Whose credentials are sent in a run of `user` (0: the server's own), and the headers that carry them."""
+        return 0, self._request_headers(self.auth_type)
+
+    def _lister(self):
+        """As whom the tools are listed for the person at the button."""
+        return self.env.user
+
+    def _name_for(self, user):
+        """What the server is called in a run of `user`, who sees there whose account is used."""
+        if self.scope == "user" and user and user != self.user_id:
+            return self.env._("%(server)s (of %(owner)s)", server=self.name, owner=self.user_id.name)
+        return self.name
+
     def _differs(self, field_names, vals):
         return any((self[field] or False) != (vals[field] or False) for field in field_names & vals.keys())
 
@@ -325,7 +399,7 @@ class McpServer(models.Model):
     def _forget_approvals(self):
         """Another server may answer now: it has to be connected again, and nothing runs unasked until then."""
         if self:
-            self.write({"state": "draft", "state_message": False})
+            self.write({**HEALTHY, "state": "draft"})
             # sudo: mcp.tool - follows from a write on the server that was allowed
             tools = self.sudo().with_context(active_test=False).tool_ids
             tools.filtered(lambda tool: tool.approval == "auto").approval = "ask"
@@ -352,30 +426,3 @@ class McpServer(models.Model):
         if not all(isinstance(word, str) for word in words):
             raise ValidationError(self.env._("The arguments must be a list of strings."))
         return tuple(words)
-
-    def _request_headers(self):
-        """The headers that authenticate, from the hidden columns."""
-        if self.auth_type == "bearer" and self.stored_token:
-            return (("Authorization", f"Bearer {self.stored_token}"),)
-        if self.auth_type == "headers" and self.stored_headers:
-            return tuple(json.loads(self.stored_headers).items())
-        return ()
-
-    @api.model
-    def _normalise_secret(self, field, value):
-        if field != "headers":
-            return super()._normalise_secret(field, value)
-        text = json.dumps(value) if isinstance(value, dict) else (value or "").strip()
-        return self._checked_headers(text) if text else False
-
-    @api.model
-    def _checked_headers(self, text):
-        try:
-            headers = json.loads(text)
-        except ValueError:
-            headers = None
-        if not isinstance(headers, dict) or not all(
-            name and isinstance(value, str) and is_header_text(name + value) for name, value in headers.items()
-        ):
-            raise ValidationError(self.env._('The headers must be a JSON object of texts, such as {"X-Api-Key": "…"}.'))
-        return json.dumps(headers)

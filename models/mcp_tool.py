@@ -1,6 +1,6 @@
 """A tool as its server defined it at the last synchronisation, with what people decided about it.
 
-People decide (`enabled`, `approval`); everything else belongs to the server.
+People decide (`enabled`, `approval`, `timeout`); everything else belongs to the server.
 """
 
 import json
@@ -8,9 +8,17 @@ import json
 from odoo import api, fields, models
 from odoo.exceptions import AccessError
 
+from ..services.approvals import strictest
 from ..services.specs import ToolSpec
 
-DECISIONS = frozenset({"enabled", "approval", "changed"})
+DECISIONS = frozenset({"enabled", "approval", "changed", "timeout"})
+APPROVALS = [("auto", "Run without asking"), ("ask", "Ask first"), ("never", "Never run")]
+# The rules for all tools of a server or an assistant, from the mildest.
+RULES = [
+    ("tool", "As each tool says"),
+    ("changes", "Ask unless the tool is read-only"),
+    ("ask", "Always ask"),
+]
 
 
 class McpTool(models.Model):
@@ -43,25 +51,42 @@ class McpTool(models.Model):
     # as people decided
     enabled = fields.Boolean(default=True, help="Whether assistants may use this tool at all.")
     approval = fields.Selection(
-        [("auto", "Run without asking"), ("ask", "Ask first"), ("never", "Never run")],
+        APPROVALS,
         required=True,
         default="auto",
-        help="What happens when an assistant wants to call this tool.",
+        help="What happens when an assistant wants to call this tool. Its server and the assistant may have stricter "
+        "rules.",
+    )
+    timeout = fields.Float(
+        help="Seconds that a call of this tool may take without a sign of progress; 0: as its server says."
     )
     changed = fields.Boolean(
         readonly=True,
         help="The server changed the tool's definition since somebody last decided about it; it asks first until then.",
+    )
+    policy = fields.Selection(
+        APPROVALS, "In Effect", compute="_compute_policy",
+        help="What happens to calls of this tool: the stricter of its own approval and its server's rule. "
+        "An assistant's rule may be stricter still.",
     )
     # for its server's views
     scope = fields.Selection(related="server_id.scope")
     server_state = fields.Selection(related="server_id.state", string="Server State")
 
     _name_unique = models.UniqueIndex("(server_id, name)", "A server has only one tool of each name.")
+    _timeout_not_negative = models.Constraint(
+        "CHECK (timeout >= 0)", "The timeout cannot be negative; 0 means that the server's is used."
+    )
 
     @api.depends("input_schema")
     def _compute_input_schema_text(self):
         for tool in self:
             tool.input_schema_text = json.dumps(tool.input_schema or {}, indent=2, ensure_ascii=False)
+
+    @api.depends("approval", "read_only", "server_id.approval")
+    def _compute_policy(self):
+        for tool in self:
+            tool.policy = tool._policy()
 
     @api.depends("name", "title")
     def _compute_display_name(self):
@@ -79,9 +104,15 @@ class McpTool(models.Model):
         """The new definition is fine; the approval stays as it is."""
         self.write({"changed": False})
 
-    def _usable(self):
-        """Those that may be offered to a model at all."""
-        return self.filtered(lambda tool: tool.active and tool.enabled and tool.approval != "never")
+    def _policy(self, assistant=None):
+        """Whether calls of this tool run unasked: "auto", "ask" or "never". With `assistant`: when it calls."""
+        self.ensure_one()
+        rules = [record.approval for record in (self.server_id, assistant) if record]
+        return strictest(self.approval, *rules, read_only=self.read_only)
+
+    def _usable(self, assistant=None):
+        """Those that may be offered to a model at all. With `assistant`: to its model."""
+        return self.filtered(lambda tool: tool.active and tool.enabled and tool._policy(assistant) != "never")
 
     def _redefine(self, values):
         """Take over a definition; a change of what the tool does has to be looked at again."""
@@ -94,8 +125,8 @@ class McpTool(models.Model):
         elif not self.active:
             self.active = True
 
-    def _spec(self, server_spec):
-        """What the engine needs to offer and call this tool."""
+    def _spec(self, server_spec, assistant):
+        """What the engine needs to offer this tool to `assistant`, and to call it."""
         self.ensure_one()
         return ToolSpec(
             id=self.id,
@@ -104,7 +135,8 @@ class McpTool(models.Model):
             title=self.title or "",
             description=self.description or "",
             input_schema=self.input_schema or {},
-            approval=self.approval,
+            timeout=self.timeout,
+            approval=self._policy(assistant),
             read_only=self.read_only,
             destructive=self.destructive,
             idempotent=self.idempotent,

@@ -15,6 +15,7 @@ from .mcp_wire import AnswerEncoded, AnswerTooLarge, Exchange
 from .specs import ServerSpec
 from .url_guard import UrlRefused
 
+CREDENTIALS_REJECTED = "The server rejected the credentials"  # how the sentence begins; the server itself is well
 QUOTE_MAX_CHARS = 200  # of what a server says about itself
 SECRET_MIN_CHARS = 6  # shorter header values ("2", "true") keep no secret, and are in every text
 _ANSWER_TYPES = frozenset({"application/json", "text/event-stream", ""})
@@ -88,7 +89,7 @@ def _explain_answer(seen: Exchange) -> str:
     if isinstance(seen.failure, httpx2.TransportError):
         return "The connection broke before the server had answered."
     if status in (401, 403):
-        return f"The server rejected the credentials (HTTP {status})."
+        return f"{CREDENTIALS_REJECTED} (HTTP {status})."
     if status in (404, 410):
         return f"There is no MCP server at this URL (HTTP {status}): check its path."
     if status == 405:

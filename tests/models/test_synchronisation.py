@@ -53,7 +53,10 @@ class TestSynchronisation(AiCase):
 
     def test_an_address_inside_the_network_is_refused_to_people(self):
         with McpHttpServer() as peer:
-            server = self.personal_server(self.ann, url=peer.url)
+            server = self.personal_server(self.ann)
+            server.flush_recordset()
+            self.env.cr.execute("UPDATE mcp_server SET url = %s WHERE id = %s", [peer.url, server.id])
+            server.invalidate_recordset()  # as if its name had come to lead there
             server.action_sync_tools()
             self.assertEqual(peer.requests, [])
         self.assertEqual(server.state, "error")
@@ -136,11 +139,19 @@ class TestToolsOfARun(AiCase):
         self.shared.url = "http://elsewhere.example"
         self.assertFalse(self.assistant.get_enabled_mcp_tools())
 
-    def test_attached_personal_servers_add_their_tools_for_everybody_there(self):
+    def test_attached_personal_servers_add_their_tools_for_their_owners(self):
         channel = self.group_chat(self.ann, self.ben)
         mine = self.personal_server(self.ann)
         mine.sudo()._take_over([offered("note")])
         channel.with_user(self.ann).user_mcp_server_ids = mine
-        self.assertIn("note", self.names(self.assistant._run_tools(channel, self.ben)))
-        mine.sudo().state = "error"
-        self.assertNotIn("note", self.names(self.assistant._run_tools(channel, self.ben)))
+        self.assertIn("note", self.names(self.assistant._run_tools(channel, self.ann)))
+
+    def test_a_personal_server_with_an_error_is_tried_again_but_never_one_that_was_not_connected(self):
+        channel = self.group_chat(self.ann, self.ben)
+        mine = self.personal_server(self.ann)
+        mine.sudo()._take_over([offered("note")])
+        channel.with_user(self.ann).user_mcp_server_ids = mine
+        for state, is_offered in (("error", True), ("draft", False)):
+            mine.sudo().state = state
+            with self.subTest(state=state):
+                self.assertEqual("note" in self.names(self.assistant._run_tools(channel, self.ann)), is_offered)

@@ -25,7 +25,7 @@ export class ToolSwitchField extends Component {
     /** A tool that is off for everybody cannot be given to one assistant. */
     get isAvailable() {
         const { name, record } = this.props;
-        return record.data[name] && record.data.approval !== "never";
+        return record.data[name] && record.data.policy !== "never";
     }
 
     get isOn() {
@@ -55,5 +55,5 @@ registry.category("fields").add("ai_tool_switch", {
     component: ToolSwitchField,
     displayName: _t("Switch for a tool of an assistant"),
     supportedTypes: ["boolean"],
-    fieldDependencies: [{ name: "approval", type: "selection" }],
+    fieldDependencies: [{ name: "policy", type: "selection" }],
 });
