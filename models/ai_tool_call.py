@@ -2,19 +2,23 @@
 and stream. Who executes it is the engine; this record says what has happened.
 """
 
+import base64
 import json
 from datetime import UTC
 
 from odoo import api, fields, models
 from odoo.addons.mail.tools.discuss import Store
+from odoo.fields import Command
+from odoo.tools.constants import GC_UNLINK_LIMIT
 
 from ..services import states
 from ..services.events import ToolCallFinished, ToolCallStarted
-from ..services.messages import ToolResult
+from ..services.files import safe_name, safe_type
+from ..services.messages import ToolPart, ToolResult
 from ..services.states import TOOL_CALL_ENDS, ToolCallState
-from ..services.transcript import encode_part
+from ..services.wire_v1 import storable
 
-MAX_PARTS_CHARS = 8 * 1024 * 1024  # of one call; beyond that a part is remembered without its data
+FILES = ("image", "audio", "file")  # the kinds of parts that have bytes
 
 STATES = [
     (ToolCallState.PENDING.value, "Pending"),
@@ -54,7 +58,15 @@ class AiToolCall(models.Model):
     decided_by = fields.Many2one("res.users", readonly=True, ondelete="set null")
     decided_at = fields.Datetime(readonly=True)
     response = fields.Text(readonly=True, help="The result as the model reads it.")
-    parts = fields.Json(readonly=True, prefetch=False, help="What the tool returned beside text.")
+    parts = fields.Json(
+        readonly=True, prefetch=False,
+        help="What the tool returned beside text, in its order: links and small data themselves, files by attachment.",
+    )
+    attachment_ids = fields.Many2many(
+        "ir.attachment", "ai_tool_call_attachment_rel", "call_id", "attachment_id", "Files", readonly=True, copy=False,
+        help="Images, sounds and files that the tool returned. They are open to whoever may see the call, and once the "
+        "reply is posted, to whoever may read it.",
+    )
     is_error = fields.Boolean(readonly=True)
     truncated = fields.Boolean(readonly=True, help="The response is only a part of what the tool returned.")
     started_at = fields.Datetime(readonly=True)
@@ -91,17 +103,45 @@ class AiToolCall(models.Model):
         self.ensure_one()
         if not self.is_open:
             return
+        files = self._attach(result.parts)
         self.write({
             "state": result.state.value,
             "response": result.text,
             "is_error": result.is_error,
             "truncated": result.truncated,
             "duration_ms": result.duration_ms,
-            "parts": _bounded(map(encode_part, result.parts)),
+            "parts": [_remembered(part, file) for part, file in zip(result.parts, files, strict=True)],
+            "attachment_ids": [Command.link(file.id) for file in files if file],
         })
 
-    def _result(self):
-        """The call's result as the model knows it; only where it has ended. What people see beside it stays here."""
+    def _attach(self, parts):
+        """An attachment for each of `parts` that has bytes, None for the others."""
+        # what Odoo recognises by itself becomes plain text where a browser could execute it; and no image is opened:
+        # it may be made to take all memory once it is
+        model = self.env["ir.attachment"].with_context(attachments_mime_plainxml=True, image_no_postprocess=True)
+        attachments = iter(model.create([self._attachment_values(part) for part in parts if part.kind in FILES]))
+        return [next(attachments) if part.kind in FILES else None for part in parts]
+
+    def _attachment_values(self, part):
+        content = base64.b64decode(part.data)
+        mime_type = safe_type(content, part.mime_type)
+        return {
+            "name": storable(safe_name(part.name or self.tool_name, mime_type)),
+            "raw": content,
+            "mimetype": mime_type,
+            "res_model": self._name,
+            "res_id": self.id,
+            "company_id": self.run_id.company_id.id,
+        }
+
+    def _share_files(self, channel):
+        """Make the tools' files part of the conversation, as those are that people attach there; return their ids."""
+        self.attachment_ids.write({"res_model": channel._name, "res_id": channel.id})
+        return self.attachment_ids.ids
+
+    def _result(self, with_images=False):
+        """The call's result as the model knows it; only where it has ended. Of what people see beside the text, models
+        see images, which are read only where they are wanted."""
         self.ensure_one()
         return ToolResult(
             self.call_id,
@@ -109,7 +149,28 @@ class AiToolCall(models.Model):
             ToolCallState(self.state),
             self.duration_ms,
             self.truncated,
+            tuple(self._images()) if with_images else (),
         )
+
+    def _images(self):
+        """The images that the tool returned, as far as nobody has deleted them."""
+        contents = {file.id: file.raw for file in self.attachment_ids if file.mimetype.startswith("image/")}
+        for part in self.parts or ():
+            if content := contents.get(part.get("attachment_id")):
+                yield ToolPart("image", part["mime_type"], base64.b64encode(content).decode(), name=part["name"])
+
+    @api.autovacuum
+    def _gc_files(self):
+        """Delete the files of calls that went with their run: the database cascades without a word."""
+        self.env.cr.execute(
+            """
+            SELECT id FROM ir_attachment
+             WHERE res_model = %s AND NOT EXISTS (SELECT FROM ai_tool_call WHERE ai_tool_call.id = res_id)
+             LIMIT %s
+            """,
+            [self._name, GC_UNLINK_LIMIT],
+        )
+        self.env["ir.attachment"].browse(row[0] for row in self.env.cr.fetchall()).unlink()
 
     def _started_event(self):
         return ToolCallStarted(
@@ -148,11 +209,19 @@ class AiToolCall(models.Model):
     def _to_store_defaults(self, target):
         return [
             Store.Attr("arguments", lambda call: call.arguments or {}),
+            # sudo: ir.attachment - whoever may read a call may see what came of it
+            Store.Many("attachment_ids", sudo=True),
             "call_id",
+            "decided_at",
+            Store.One("decided_by", [Store.One("partner_id", ["name"])]),
+            # sudo: mcp.tool - whoever may read a call may know what its server says of the tool
+            Store.Attr("destructive", lambda call: call.sudo().tool_id.destructive),
             "display_name",
             "duration_ms",
             "is_error",
             Store.One("message_id", []),
+            Store.Attr("parts", lambda call: call.parts or []),
+            Store.Attr("read_only", lambda call: call.sudo().tool_id.read_only),
             "response",
             "round",
             Store.One("run_id", []),
@@ -164,13 +233,10 @@ class AiToolCall(models.Model):
         ]
 
 
-def _bounded(parts):
-    """`parts` with their data, as long as that is not too much for a row."""
-    kept, room = [], MAX_PARTS_CHARS
-    for part in parts:
-        room -= len(part["data"])
-        kept.append(part if room >= 0 else {**part, "data": ""})
-    return kept
+def _remembered(part, file):
+    """`part` as its row remembers it; the bytes of `file` are not in there."""
+    remembered = {"kind": part.kind, "name": part.name, "mime_type": part.mime_type, "uri": part.uri}
+    return storable(remembered | ({"name": file.name, "attachment_id": file.id} if file else {"text": part.data}))
 
 
 def _milliseconds(moment):

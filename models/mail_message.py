@@ -13,6 +13,12 @@ class MailMessage(models.Model):
     tool_call_ids = fields.One2many("ai.tool.call", "message_id", "Tool Calls", readonly=True)
     ai_run_ids = fields.One2many("ai.run", "message_id", "AI Run", readonly=True)  # one, of a reply
 
+    def unlink(self):
+        self.check_access("unlink")
+        # sudo: ir.attachment - what the tools of a reply returned is kept for it alone, and goes with it
+        self.sudo().tool_call_ids.attachment_ids.unlink()
+        return super().unlink()
+
     def _to_store_defaults(self, target):
         assistants = self.env["ai.assistant"]._ids_by_partner()
         return super()._to_store_defaults(target) + [
@@ -24,20 +30,30 @@ class MailMessage(models.Model):
         """Wherever a reply is shown, the client has to know it for one: its Markdown has a look of its own."""
         return super()._get_store_partner_name_fields() + ["is_ai_assistant"]
 
-    def _ai_stored(self, assistant):
-        """This message as `assistant` remembers it: what others said as text, its own replies with their tool calls."""
+    def _ai_stored(self, assistant, shown=()):
+        """This message as `assistant` remembers it: what others said as text, its own replies with their tool calls
+        and with the images of those that are `shown`."""
         self.ensure_one()
         is_assistant = self.author_id == assistant.partner_id
         # sudo: ai.run - whoever reads the reply may know how it came about
         run = self.sudo().ai_run_ids[:1] if is_assistant else None
-        turns, results = run._stored_turns() if run else ((), {})
+        turns, results = run._stored_turns(shown) if run else ((), {})
         return StoredMessage(
-            author=self.author_id.name or self.author_guest_id.name or self.email_from or "",
+            author=self._ai_author(),
             text=(run.text or "") if run else self._ai_text(),  # not the error below it: the assistant never said that
             is_assistant=is_assistant,
             turns=turns,
             results=results,
         )
+
+    def _ai_author(self):
+        """The writer's name; nobody from outside passes for a colleague by taking the name of one."""
+        self.ensure_one()
+        if self.author_guest_id:
+            return f"{self.author_guest_id.name} (guest)"
+        name = self.author_id.name or self.email_from or ""
+        is_outsider = self.author_id.partner_share and self.author_id.id not in self.env["ai.assistant"]._ids_by_partner()
+        return f"{name} (external)" if is_outsider else name
 
     def _ai_is_deleted(self):
         """Whether there is nothing of it any more: deleting a message in Discuss only empties it."""

@@ -1,6 +1,10 @@
-"""What an MCP tool returned, as text for the model and as parts for people. Pure; lengths are `tools`' affair."""
+"""What an MCP tool returned, as text for the model and as parts for people. Pure; how much of it is kept is `tools`'
+affair."""
 
+import base64
+import binascii
 import json
+import re
 from typing import Any
 
 from mcp_types import (
@@ -13,10 +17,14 @@ from mcp_types import (
     TextContent,
 )
 
+from .files import UNKNOWN, recognise
 from .messages import ToolPart
 from .tools import ToolOutput
 
-PART_MAX_CHARS = 8 * 1024 * 1024  # of base64: six megabytes of image are as much as a conversation should carry
+SAFE_LINK = re.compile(r"(https?://|mailto:)[^\s\x00-\x1f]+", re.IGNORECASE)
+LINK_MAX_CHARS = 2000  # what browsers and proxies take
+
+_SHOWN_AS = {"image": "image", "audio": "audio"}  # by the first half of a type; everything else is a file
 
 
 def to_output(result: CallToolResult) -> ToolOutput:
@@ -26,7 +34,7 @@ def to_output(result: CallToolResult) -> ToolOutput:
     for block in result.content:
         text, part = _read(block)
         texts.append(text)
-        if part is not None and len(part.data) <= PART_MAX_CHARS:
+        if part is not None:
             parts.append(part)
     if result.structured_content is not None:
         data = json.dumps(result.structured_content, ensure_ascii=False)
@@ -41,35 +49,44 @@ def _read(block: Any) -> tuple[str, ToolPart | None]:
     match block:
         case TextContent():
             return block.text, None
-        case ImageContent():
-            return _described("image", block.mime_type, block.data), ToolPart("image", block.mime_type, block.data)
-        case AudioContent():
-            return _described("audio", block.mime_type, block.data), ToolPart("audio", block.mime_type, block.data)
+        case ImageContent() | AudioContent():
+            return _read_file(block.type, block.data, block.mime_type)
         case ResourceLink():
             return _read_link(block)
-        case EmbeddedResource():
-            return _read_resource(block.resource)
+        case EmbeddedResource(resource=BlobResourceContents() as blob):
+            return _read_file("file", blob.blob, blob.mime_type or "", str(blob.uri))
+        case EmbeddedResource(resource=resource):
+            return f"[resource <{resource.uri}>]\n{resource.text}", None
         case _:
             return f"[content of an unknown type: {getattr(block, 'type', '?')}]", None
 
 
-def _read_link(link: ResourceLink) -> tuple[str, ToolPart]:
+def _read_link(link: ResourceLink) -> tuple[str, ToolPart | None]:
     uri, name = str(link.uri), link.title or link.name
     about = f": {link.description}" if link.description else ""
-    return f"[link: {name} <{uri}>{about}]", ToolPart("link", link.mime_type or "", uri=uri, name=name)
+    is_safe = len(uri) <= LINK_MAX_CHARS and SAFE_LINK.fullmatch(uri)
+    part = ToolPart("link", link.mime_type or "", uri=uri, name=name[:LINK_MAX_CHARS]) if is_safe else None
+    return f"[link: {name} <{uri}>{about}]", part
 
 
-def _read_resource(resource: Any) -> tuple[str, ToolPart | None]:
-    uri, mime_type = str(resource.uri), resource.mime_type or ""
-    if not isinstance(resource, BlobResourceContents):
-        return f"[resource <{uri}>]\n{resource.text}", None
-    name = uri.rstrip("/").rpartition("/")[2]
-    kind = "image" if mime_type.startswith("image/") else "file"
-    return _described(kind, mime_type, resource.blob, uri), ToolPart(kind, mime_type, resource.blob, uri, name)
-
-
-def _described(kind: str, mime_type: str, data: str, uri: str = "") -> str:
-    size = len(data) * 3 // 4
-    shown = "shown to the person" if len(data) <= PART_MAX_CHARS else "too large to be shown"
+def _read_file(announced_as: str, data: str, claimed: str, uri: str = "") -> tuple[str, ToolPart | None]:
+    """A file is what its bytes say: an "image" that no browser or model takes for one is some file."""
     where = f" <{uri}>" if uri else ""
-    return f"[{kind}{where}: {mime_type or 'unknown type'}, {size} bytes, {shown}]"
+    claimed = claimed.partition(";")[0].strip().lower()
+    content = _decoded(data)
+    if not content:
+        return f"[{announced_as}{where}: {claimed or 'unknown type'}, cannot be read]", None
+    recognised = recognise(content)
+    kind = _SHOWN_AS.get(recognised.partition("/")[0], "file")
+    mime_type = recognised or claimed or UNKNOWN
+    part = ToolPart(kind, mime_type, base64.b64encode(content).decode(), uri, uri.rstrip("/").rpartition("/")[2])
+    return f"[{kind}{where}: {mime_type}, {len(content)} bytes]", part
+
+
+def _decoded(data: str) -> bytes:
+    """The bytes behind base64 as servers write it: in lines, without padding, as a `data:` URL; none where it isn't."""
+    plain = "".join(data.rpartition(",")[2].split()).replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""

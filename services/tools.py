@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from .events import Notice
 from .mcp_port import McpSessions, McpUnreachable
 from .messages import ToolPart
-from .specs import ServerSpec, ToolSpec
+from .specs import Limits, ServerSpec, ToolSpec
 from .tool_schema import UnusableSchema, fit_names, fit_schema
 
 if TYPE_CHECKING:
     from .ports import ReportProgress, Tools
 
 MAX_TOOLS = 128  # what the largest providers take in one request
-RESULT_MAX_CHARS = 30_000  # some 8,000 tokens: several results fit into any model's context
-RESULT_HEAD_CHARS = 20_000  # the beginning says what it is; of the rest, the end says most
-FULL_RESULT_MAX_CHARS = 1_000_000  # a longer text is kept for people up to here
+MAX_PARTS = 20  # of one result: more than anybody looks at
+HEAD_SHARE = 2 / 3  # of a cut text: the beginning says what it is, and of the rest the end says most
+MEGABYTE = 1024 * 1024
+STRUCTURED_INLINE_CHARS = 20_000  # more is a file to download, not something to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +88,78 @@ class WrappedTools:
         return await self.wrapped.call(tool, arguments, report)
 
 
-class TruncatedTools(WrappedTools):
-    """Gives the model a long text's head and tail; the text itself is kept as a file for people."""
+class LimitedTools(WrappedTools):
+    """Keeps what tools return small enough: for the model's context, and for what is stored for people."""
+
+    def __init__(self, wrapped: "Tools", limits: Limits) -> None:
+        super().__init__(wrapped)
+        self._limits = limits
 
     async def call(self, tool: Tool, arguments: Mapping[str, Any], report: "ReportProgress") -> ToolOutput:
-        output = await super().call(tool, arguments, report)
-        return truncate(output) if len(output.text) > RESULT_MAX_CHARS else output
+        return limit(await super().call(tool, arguments, report), self._limits)
 
 
-def truncate(output: ToolOutput) -> ToolOutput:
-    """`output` with its text cut in the middle, and a marker there that says how much is missing."""
-    text = output.text
-    head, tail = text[:RESULT_HEAD_CHARS], text[RESULT_HEAD_CHARS - RESULT_MAX_CHARS:]
-    marker = f"\n\n[… {len(text) - RESULT_MAX_CHARS} of {len(text)} characters left out …]\n\n"
-    kept = base64.b64encode(text[:FULL_RESULT_MAX_CHARS].encode(errors="replace")).decode()
-    file = ToolPart("file", "text/plain", kept, name="result.txt")
-    return replace(output, text=head + marker + tail, truncated=True, parts=(*output.parts, file))
+def limit(output: ToolOutput, limits: Limits) -> ToolOutput:
+    """`output` with a long text cut, with no part that is too large, and with a word on what became of its files."""
+    parts = [_as_file_if_long(part) for part in output.parts]
+    kept = [part for part in parts if _size(part) <= limits.part_bytes][:MAX_PARTS]
+    is_long = len(output.text) > limits.result_chars
+    if is_long:
+        kept.append(_text_file(output.text, limits.kept_chars))
+    text = _cut(output.text, limits.result_chars) if is_long else output.text
+    note = _note(sum(map(_is_file, kept)), len(parts) + is_long - len(kept), limits)
+    return replace(output, text=text + note, truncated=is_long, parts=tuple(kept))
 
 
-async def open_tools(specs: Sequence[ToolSpec], pool: McpSessions) -> tuple["Tools", list[Notice]]:
+def _cut(text: str, max_chars: int) -> str:
+    """The head and the tail of `text`, and between them how much is missing."""
+    head_chars = round(max_chars * HEAD_SHARE)
+    tail_chars = max_chars - head_chars
+    marker = f"\n\n[… {len(text) - max_chars} of {len(text)} characters left out …]\n\n"
+    return text[:head_chars] + marker + text[-tail_chars:]
+
+
+def _text_file(text: str, max_chars: int) -> ToolPart:
+    """The text as a file for people; of an endless one the beginning, which then says that it is no more."""
+    kept = text[:max_chars]
+    if len(text) > max_chars:
+        kept += f"\n\n[… the first {max_chars} of {len(text)} characters …]\n"
+    return ToolPart("file", "text/plain", _base64(kept))
+
+
+def _as_file_if_long(part: ToolPart) -> ToolPart:
+    if part.kind == "structured" and len(part.data) > STRUCTURED_INLINE_CHARS:
+        return replace(part, kind="file", data=_base64(part.data))
+    return part
+
+
+def _note(files: int, left_out: int, limits: Limits) -> str:
+    """What the model should know of the parts: it may refer to what people see, and must not to what they don't."""
+    notes = []
+    if files:
+        notes.append(f"[Files for the person, attached to your reply: {files}]")
+    if left_out:
+        megabytes = f"{limits.part_bytes / MEGABYTE:.3g} MB"
+        notes.append(f"[Left out, because people get at most {MAX_PARTS} of up to {megabytes} each: {left_out}]")
+    return "".join(f"\n{note}" for note in notes)
+
+
+def _is_file(part: ToolPart) -> bool:
+    return part.kind in ("image", "audio", "file")
+
+
+def _size(part: ToolPart) -> int:
+    """In bytes; structured data and links are small."""
+    return len(part.data) * 3 // 4 if _is_file(part) else 0
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode(errors="replace")).decode()
+
+
+async def open_tools(
+    specs: Sequence[ToolSpec], pool: McpSessions, limits: Limits = Limits()
+) -> tuple["Tools", list[Notice]]:
     """The tools of a run, as far as they can be used now, and notices on those that cannot.
 
     Names are given before anything is dropped: a tool is called the same whether or not other servers can be reached.
@@ -123,7 +177,7 @@ async def open_tools(specs: Sequence[ToolSpec], pool: McpSessions) -> tuple["Too
             "too_many_tools", f"Only the first {MAX_TOOLS} of the assistant's {len(offered)} tools are used."
         ))
         offered = dict(list(offered.items())[:MAX_TOOLS])
-    return TruncatedTools(PooledTools(offered, pool)), notices
+    return LimitedTools(PooledTools(offered, pool), limits), notices
 
 
 async def _drop_unreachable(

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,6 +44,8 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 PATIENCE_SECONDS = 10  # how long a test waits for what must happen before it fails
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+TONE = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA="  # a WAV file without a sound
+PAGE = "JVBERi0xLjQKJSVFT0YK"  # a PDF file without a page
 READ_ONLY = ToolAnnotations(read_only_hint=True)
 
 
@@ -188,12 +190,12 @@ def build_server(log: ToolLog, name: str = "workshop") -> MCPServer:
         return CallToolResult(content=[
             TextContent(type="text", text="See:"),
             ImageContent(type="image", data=PIXEL, mime_type="image/png"),
-            AudioContent(type="audio", data=PIXEL, mime_type="audio/wav"),
+            AudioContent(type="audio", data=TONE, mime_type="audio/wav"),
             ResourceLink(type="resource_link", name="manual", uri="https://example.com/manual", mime_type="text/html"),
             EmbeddedResource(type="resource", resource=TextResourceContents(
                 uri="file:///notes.txt", mime_type="text/plain", text="embedded words")),
             EmbeddedResource(type="resource", resource=BlobResourceContents(
-                uri="file:///scan.pdf", mime_type="application/pdf", blob=PIXEL)),
+                uri="file:///scan.pdf", mime_type="application/pdf", blob=PAGE)),
         ])
 
     return server
@@ -329,7 +331,7 @@ class JsonServer(_Listener):
     """Answers every HTTP request with what `respond(method, headers, body)` returns: status, headers, body.
 
     `respond` gets the request's body as parsed JSON ({} where there is none); a dict as the response's body is sent
-    as JSON.
+    as JSON, several pieces of bytes one after the other.
     """
 
     path = "/mcp"
@@ -446,10 +448,12 @@ async def _read_ahead(receive: Callable) -> tuple[bytes, Callable]:
     return body, again
 
 
-async def _answer(send: Callable, status: int, headers: dict[str, str], body: bytes) -> None:
+async def _answer(send: Callable, status: int, headers: dict[str, str], body: bytes | Iterable[bytes]) -> None:
     encoded = [(key.encode(), value.encode()) for key, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body})
+    for piece in [body] if isinstance(body, bytes) else body:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body"})
 
 
 class McpStdioServer:

@@ -1,12 +1,17 @@
 """What a tool returned, for the model and for people."""
 
+import base64
 import json
 
+import pytest
 from mcp_types import CallToolResult, ImageContent, TextContent
 
 from services.messages import ToolPart
-from services.tool_content import PART_MAX_CHARS, to_output
-from tests.fakes.mcp_servers import PIXEL
+from services.tool_content import to_output
+from tests.fakes.mcp_servers import PAGE, PIXEL, TONE
+
+JPEG = base64.b64encode(b"\xff\xd8\xff\xfb\xff\xbf\xff").decode()
+SVG = base64.b64encode(b"<svg onload='alert(1)'/>").decode()
 
 
 def result(*content, **options):
@@ -47,31 +52,67 @@ def test_q37_every_kind_is_described_for_the_model_and_kept_for_people():
     output = to_output(CallToolResult.model_validate({"content": [
         {"type": "text", "text": "See:"},
         {"type": "image", "data": PIXEL, "mimeType": "image/png"},
-        {"type": "audio", "data": PIXEL, "mimeType": "audio/wav"},
+        {"type": "audio", "data": TONE, "mimeType": "audio/wav"},
         {"type": "resource_link", "name": "manual", "uri": "https://example.com/m", "description": "how to"},
         {"type": "resource", "resource": {"uri": "file:///notes.txt", "text": "embedded words"}},
-        {"type": "resource", "resource": {"uri": "file:///scan.pdf", "mimeType": "application/pdf", "blob": PIXEL}},
+        {"type": "resource", "resource": {"uri": "file:///scan.pdf", "mimeType": "application/pdf", "blob": PAGE}},
     ]}))
     assert output.text.splitlines() == [
         "See:",
-        "[image: image/png, 72 bytes, shown to the person]",
-        "[audio: audio/wav, 72 bytes, shown to the person]",
+        "[image: image/png, 70 bytes]",
+        f"[audio: audio/wav, {len(base64.b64decode(TONE))} bytes]",
         "[link: manual <https://example.com/m>: how to]",
         "[resource <file:///notes.txt>]",
         "embedded words",
-        "[file <file:///scan.pdf>: application/pdf, 72 bytes, shown to the person]",
+        f"[file <file:///scan.pdf>: application/pdf, {len(base64.b64decode(PAGE))} bytes]",
     ]
     assert output.parts == (
         ToolPart("image", "image/png", PIXEL),
-        ToolPart("audio", "audio/wav", PIXEL),
+        ToolPart("audio", "audio/wav", TONE),
         ToolPart("link", "", uri="https://example.com/m", name="manual"),
-        ToolPart("file", "application/pdf", PIXEL, "file:///scan.pdf", "scan.pdf"),
+        ToolPart("file", "application/pdf", PAGE, "file:///scan.pdf", "scan.pdf"),
     )
-    assert PIXEL not in output.text
 
 
-def test_q36_a_part_that_is_too_large_is_only_described():
-    image = ImageContent(type="image", data="A" * (PART_MAX_CHARS + 4), mime_type="image/png")
-    output = to_output(result(image))
+@pytest.mark.parametrize("announced", ["image/png", "IMAGE/SVG+XML; charset=utf-8"])
+def test_q37_an_image_that_no_browser_takes_for_one_is_a_file(announced):
+    output = to_output(result(ImageContent(type="image", data=SVG, mime_type=announced)))
+    (part,) = output.parts
+    assert part.kind == "file"
+    assert output.text == f"[file: {announced.partition(';')[0].lower()}, 24 bytes]"
+
+
+def test_q37_an_image_has_the_type_of_its_bytes_because_models_refuse_it_under_another():
+    (part,) = to_output(result(ImageContent(type="image", data=PIXEL, mime_type="image/jpg"))).parts
+    assert part == ToolPart("image", "image/png", PIXEL)
+
+
+@pytest.mark.parametrize("written", [
+    f"data:image/jpeg;base64,{JPEG}", JPEG[:4] + "\r\n" + JPEG[4:], JPEG.rstrip("="),
+    JPEG.replace("+", "-").replace("/", "_"),
+])  # fmt: skip
+def test_q37_base64_is_read_as_servers_write_it(written):
+    assert written != JPEG
+    assert to_output(result(ImageContent(type="image", data=written, mime_type="image/jpeg"))).parts[0].data == JPEG
+
+
+@pytest.mark.parametrize("data", ["", "not base64!", "ä", "A"])
+def test_q37_what_cannot_be_read_is_said_and_nothing_else(data):
+    output = to_output(result(ImageContent(type="image", data=data, mime_type="image/png")))
+    assert (output.text, output.parts) == ("[image: image/png, cannot be read]", ())
+
+
+@pytest.mark.parametrize("uri", [
+    "javascript:alert(1)", "data:text/html,<script>", "file:///etc/passwd", "https:// spaced", "https://a\nb",
+    "vbscript:x", "//evil.example", "https://" + "a" * 2000,
+])  # fmt: skip
+def test_q37_a_link_that_is_not_safe_to_open_is_only_described(uri):
+    output = to_output(CallToolResult.model_validate({"content": [{"type": "resource_link", "name": "x", "uri": uri}]}))
     assert output.parts == ()
-    assert output.text.endswith("too large to be shown]")
+    assert output.text == f"[link: x <{uri}>]"
+
+
+@pytest.mark.parametrize("uri", ["https://example.com/a?b=c#d", "HTTP://example.com", "mailto:ann@example.com"])
+def test_q37_a_link_that_is_safe_to_open_is_kept(uri):
+    output = to_output(CallToolResult.model_validate({"content": [{"type": "resource_link", "name": "x", "uri": uri}]}))
+    assert [part.uri for part in output.parts] == [uri]

@@ -2,12 +2,19 @@
 
 import asyncio
 import base64
+import tracemalloc
 from dataclasses import replace
 
+import pytest
+
 from services.mcp_pool import McpPool
-from services.specs import ServerSpec, ToolSpec
-from services.tools import MAX_TOOLS, RESULT_MAX_CHARS, ToolOutput, open_tools, truncate
-from tests.fakes.mcp_servers import McpHttpServer, stdio_server
+from services.mcp_wire import ANSWER_MAX_BYTES
+from services.messages import ToolPart
+from services.specs import Limits, ServerSpec, ToolSpec
+from services.tools import MAX_PARTS, MAX_TOOLS, ToolOutput, limit, open_tools
+from tests.fakes.mcp_servers import PIXEL, JsonServer, McpHttpServer, scripted, stdio_server
+
+MEGABYTE = b"x" * (1 << 20)
 
 TEXT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 
@@ -16,12 +23,21 @@ def tool(server, name, number=1, **options):
     return ToolSpec(number, server, name, input_schema=options.pop("input_schema", TEXT), **options)
 
 
-def with_tools(specs, use):
+def huge(server):
+    spec = ServerSpec(1, "shop", "streamable_http", url=server.url)
+    return tool(spec, "huge", input_schema={"properties": {"chars": {"type": "int"}}})
+
+
+def everything(server):
+    return tool(ServerSpec(1, "shop", "streamable_http", url=server.url), "all", input_schema={"type": "object"})
+
+
+def with_tools(specs, use, limits=Limits()):
     """What `use` makes of the opened tools and their notices."""
     async def run():
         pool = McpPool()
         try:
-            tools, notices = await open_tools(specs, pool)
+            tools, notices = await open_tools(specs, pool, limits)
             return await use(tools, notices)
         finally:
             await pool.aclose()
@@ -115,22 +131,112 @@ def test_q36_a_long_result_is_cut_in_the_middle_and_kept_for_people():
         output = await call(tools, "huge", chars=100_000)
         assert output.truncated
         assert output.text.startswith("<xxx")
-        assert output.text.endswith("xxx>")
-        assert "[… 70000 of 100000 characters left out …]" in output.text
-        assert len(output.text) < RESULT_MAX_CHARS + 100
+        head, rest = output.text.split("\n\n[… 70000 of 100000 characters left out …]\n\n")
+        tail, note = rest.split("\n")
+        assert (len(head), len(tail)) == (20_000, 10_000)
+        assert tail.endswith("xxx>")
+        assert note == "[Files for the person, attached to your reply: 1]"
         (file,) = output.parts
         assert (file.kind, file.mime_type) == ("file", "text/plain")
         assert len(base64.b64decode(file.data)) == 100_000
-        assert not (await call(tools, "huge", chars=RESULT_MAX_CHARS)).truncated
+        assert not (await call(tools, "huge", chars=30_000)).truncated
 
     with McpHttpServer() as server:
-        spec = ServerSpec(1, "shop", "streamable_http", url=server.url)
-        with_tools([tool(spec, "huge", input_schema={"properties": {"chars": {"type": "int"}}})], use)
+        with_tools([huge(server)], use)
 
 
-def test_q36_truncating_keeps_what_else_there_is():
-    output = ToolOutput("y" * (RESULT_MAX_CHARS + 1), is_error=True)
-    cut = truncate(output)
+def test_q36_limits_are_those_of_the_run():
+    async def use(tools, notices):
+        output = await call(tools, "huge", chars=100_000)
+        assert len(output.text) < 3_200
+        (file,) = output.parts
+        kept = base64.b64decode(file.data).decode()
+        assert kept.startswith("<" + "x" * 3_999 + "\n\n[… the first 4000 of 100000 characters …]")
+
+    with McpHttpServer() as server:
+        with_tools([huge(server)], use, Limits(result_chars=3_000, kept_chars=4_000))
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+def test_q36_fifty_megabytes_never_take_more_memory_than_an_answer_may_have(content_type):
+    answer = scripted()
+
+    def flood(verb, headers, body):
+        if body.get("method") != "tools/call":
+            return answer(verb, headers, body)
+        beginning = f'{{"jsonrpc": "2.0", "id": {body["id"]}, "result": {{"content": [{{"type": "text", "text": "'
+        field = "data: " if content_type == "text/event-stream" else ""
+        return 200, {"content-type": content_type}, [(field + beginning).encode(), *[MEGABYTE] * 50, b'"}]}}\n\n']
+
+    async def use(tools, notices):
+        tracemalloc.start()
+        try:
+            output = await call(tools, "all")
+            return output, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    with JsonServer(flood) as server:
+        output, peak = with_tools([everything(server)], use)
+    assert output.is_error
+    assert len(output.text) < 1000
+    assert peak < 3 * ANSWER_MAX_BYTES  # read in pieces, which are then put together; the rest is never read
+
+
+def test_q36_an_answer_that_is_just_not_too_large_is_cut_for_the_model_and_for_people():
+    async def use(tools, notices):
+        return await call(tools, "all")
+
+    text = {"type": "text", "text": "ä" * 2_500_000}
+    with JsonServer(scripted(call=lambda params: {"content": [text]})) as server:
+        output = with_tools([everything(server)], use)
+    assert len(output.text) < 31_000
+    assert len(base64.b64decode(output.parts[0].data)) < 2_001_000
+
+
+def test_q36_ten_thousand_items_become_a_short_text_and_a_few_parts():
+    blocks = [{"type": "image", "data": PIXEL, "mimeType": "image/png"}] * 5_000
+    blocks += [{"type": "resource_link", "name": f"page {n}", "uri": f"https://example.com/{n}"} for n in range(5_000)]
+
+    async def use(tools, notices):
+        return await call(tools, "all")
+
+    with JsonServer(scripted(call=lambda params: {"content": blocks})) as server:
+        output = with_tools([everything(server)], use)
+    assert len(output.text) < 31_000
+    assert [part.kind for part in output.parts] == ["image"] * MAX_PARTS + ["file"]
+    assert output.text.endswith(
+        "[Files for the person, attached to your reply: 21]\n"
+        "[Left out, because people get at most 20 of up to 6 MB each: 9980]"
+    )
+
+
+def test_q36_a_part_that_is_too_large_is_left_out_and_the_model_hears_of_it():
+    large, small = (ToolPart("image", "image/png", "A" * chars) for chars in (4_000, 3_996))
+    output = limit(ToolOutput("[image]\n[image]", parts=(large, small)), Limits(part_bytes=2_999))
+    assert output.parts == (small,)
+    assert output.text.splitlines()[2:] == [
+        "[Files for the person, attached to your reply: 1]",
+        "[Left out, because people get at most 20 of up to 0.00286 MB each: 1]",
+    ]
+
+
+@pytest.mark.parametrize(("chars", "kind"), [(20_000, "structured"), (20_001, "file")])
+def test_q36_structured_data_is_something_to_read_or_a_file(chars, kind):
+    data = ToolPart("structured", "application/json", "1" * chars)
+    (part,) = limit(ToolOutput("words", parts=(data,)), Limits()).parts
+    assert (part.kind, part.mime_type) == (kind, "application/json")
+    assert (base64.b64decode(part.data).decode() if kind == "file" else part.data) == data.data
+
+
+def test_q36_what_is_small_stays_as_it_is():
+    output = ToolOutput("y" * 30_000, is_error=True, parts=(ToolPart("link", uri="https://example.com"),))
+    assert limit(output, Limits()) == output
+
+
+def test_q36_cutting_keeps_what_else_there_is():
+    output = ToolOutput("y" * 30_001, is_error=True)
+    cut = limit(output, Limits())
     assert cut.is_error
     assert cut.truncated
     assert replace(cut, text="", truncated=False, parts=()) == replace(output, text="")
