@@ -8,6 +8,7 @@ from http import HTTPStatus
 from odoo import http
 from odoo.http import request
 
+from ..models.ai_run_control import NotWaiting
 from .dispatcher import MAX_BODY_BYTES, ApiError, bad_request
 
 ROUTE = {
@@ -37,7 +38,10 @@ def _decide(run_id: int, body: dict, approved: bool) -> dict:
     if not isinstance(call_id, str) or not call_id:
         raise bad_request("'id' must be the id of a tool call.")
     run = _find_run(run_id)
-    run._decide(call_id, approved)
+    try:
+        run._decide(call_id, approved)
+    except NotWaiting as error:
+        raise ApiError(HTTPStatus.CONFLICT, "not_waiting", str(error)) from error
     return _state_of(run)
 
 

@@ -1,8 +1,8 @@
-"""A run: one reply of an assistant, from the request to its end. Here are its record, its transitions and commands.
+"""A run: one reply of an assistant, from the request to its end. Here are its record and its transitions.
 
 Whoever asks only creates it (`_request`); a host executes it (`runtime.host`) and writes through `runtime.store`;
-people may stop it or decide on its calls. Every write of a host is fenced: it holds the run's row, and its attempt is
-the newest.
+what people may do with it is in `ai_run_control`, what it consumes in `ai_run_usage`. Every write of a host is fenced:
+it holds the run's row, and its attempt is the newest.
 """
 
 import logging
@@ -10,7 +10,7 @@ import logging
 from markupsafe import Markup
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.addons.mail.tools.discuss import Store
-from odoo.exceptions import AccessError, ConcurrencyError, UserError
+from odoo.exceptions import AccessError, ConcurrencyError
 from odoo.fields import Command
 from odoo.tools import config, mute_logger
 from psycopg2.errors import UniqueViolation
@@ -26,7 +26,7 @@ from ..services.events import (
     RunFinished,
     RunStarted,
 )
-from ..services.messages import TEXT_SEPARATOR, ToolResult, Usage, join_texts, to_wire
+from ..services.messages import TEXT_SEPARATOR, ToolResult, join_texts, to_wire
 from ..services.states import RUN_ENDS, RunState, ToolCallState
 from ..services.transcript import decode_turn
 
@@ -71,15 +71,11 @@ class AiRun(models.Model):
     attempt = fields.Integer(
         required=True, readonly=True, default=0, help="How often a host has taken the run; only the newest may write."
     )
-    stop_requested = fields.Boolean(readonly=True)
     started_at = fields.Datetime(readonly=True)
     finished_at = fields.Datetime(readonly=True)
     error_code = fields.Char(readonly=True)
     error_message = fields.Char(readonly=True)
     rounds = fields.Integer(readonly=True, help="How often the model was asked.")
-    input_tokens = fields.Integer(readonly=True, aggregator="sum")
-    output_tokens = fields.Integer(readonly=True, aggregator="sum")
-    cached_tokens = fields.Integer(readonly=True, aggregator="sum")
     text = fields.Text(readonly=True, help="The reply as the model wrote it.")
     tool_call_ids = fields.One2many("ai.tool.call", "run_id", "Tool Calls", readonly=True)
     tool_call_count = fields.Integer(compute="_compute_tool_call_count")
@@ -182,53 +178,6 @@ class AiRun(models.Model):
         context = {"allowed_company_ids": companies, "lang": self.lang or "en_US", "tz": self.tz or False}
         return self.env(user=self.user_id.id, su=False, context=context)
 
-    # -- what people may do with it
-
-    def _stop(self):
-        """End the run as soon as possible; what was said so far is kept. Does nothing to a run that has ended."""
-        run = self._controlled()
-        run._lock()
-        if run.state in RUN_ENDS:
-            return
-        queue.cancel(self.env.cr, run.id)
-        if run.state == RunState.RUNNING:
-            run.stop_requested = True  # the queue tells its host; where that is dead, the next attempt sees this
-            return
-        run._finish(RunState.CANCELLED)
-
-    def _decide(self, call_id, approved):
-        """Say whether a call that waits for approval may run; the last decision lets the run go on. A decision that was
-        already made stands.
-
-        Raises:
-            UserError: the run has no such call.
-        """
-        run = self._controlled()
-        run._lock()
-        call = run.tool_call_ids.filtered(lambda call: call.call_id == call_id)
-        if not call:
-            raise UserError(self.env._("This run has no such tool call."))
-        if call.state != ToolCallState.APPROVAL:
-            return
-        call.write({"decided_by": self.env.uid, "decided_at": fields.Datetime.now()})
-        if approved:
-            call.write({"state": ToolCallState.PENDING.value})
-        else:
-            text = f"Denied by {self.env.user.name}. Do not repeat the call; go on without it, or ask what to do."
-            call._end(ToolResult(call_id, text, ToolCallState.DENIED))
-        call._broadcast()
-        run._resume()
-
-    def _controlled(self):
-        """The run with sudo, for the one who asked and for AI managers who can see the conversation."""
-        self.ensure_one()
-        # sudo: ai.run - the check follows at once
-        run, user = self.sudo(), self.env.user
-        is_manager = user.has_group(MANAGERS) and run.channel_id.with_user(user).sudo(False).has_access("read")
-        if run.user_id != user and not is_manager:
-            raise AccessError(self.env._("Only the person who asked, or a manager of assistants, may do this."))
-        return run
-
     # -- transitions; with sudo, and with the run's row held
 
     def _lock(self):
@@ -266,7 +215,7 @@ class AiRun(models.Model):
         row = self._lock()
         if not row or row[1] != RunState.QUEUED or row[0] > attempt:
             return False
-        values = {"state": RunState.RUNNING.value, "attempt": attempt}
+        values = {"state": RunState.RUNNING.value, "attempt": attempt, **self._answering()}
         if not self.started_at:
             values["started_at"] = fields.Datetime.now()
         self.write(values)
@@ -283,7 +232,10 @@ class AiRun(models.Model):
 
     def _park(self, messages, outcome):
         """`running` → `waiting`, for decisions; where all have been made meanwhile, straight back into the queue."""
-        self._set_usage(outcome.rounds, outcome.usage)
+        self.rounds = outcome.rounds
+        if self.stop_requested:  # its host was parking it, and had no ear for the stop
+            self._finish(RunState.CANCELLED)
+            return
         # recorded as pending where the tool asks only since then: without its buttons the run would never go on
         undecided = self._calls_in(ToolCallState.PENDING).filtered(
             lambda call: call.call_id in outcome.waiting and not call.decided_at
@@ -291,6 +243,7 @@ class AiRun(models.Model):
         undecided.write({"state": ToolCallState.APPROVAL.value})
         undecided._broadcast()
         self.write({"state": RunState.WAITING.value, "messages": [wire_v1.storable(to_wire(m)) for m in messages]})
+        self._report(self._calls_in(ToolCallState.DENIED))
         self._notify_typing(False)
         self._broadcast()
         self._resume()
@@ -341,11 +294,11 @@ class AiRun(models.Model):
             "error_code": error.code if error else False,
             "error_message": wire_v1.storable(error.message) if error else False,
         })
-        self.message_id = self._post_reply()
+        self.message_id = self._post_reply(state)
         self._end(state)
 
     def _end(self, state):
-        self.write({"state": RunState(state).value, "messages": False})
+        self.write({"state": RunState(state).value, "messages": False, "duration": self._seconds_taken()})
         self._lock_journal()
         self.env["ai.run.event"]._append(self, self._last_events())
         self._notify_typing(False)
@@ -362,35 +315,38 @@ class AiRun(models.Model):
         ):
             # a conflict is no error: the request begins anew, and nobody needs to read of it in the log
             self.env.cr.execute(query, [channels._ids], log_exceptions=False)
-
-    def _set_usage(self, rounds, usage):
-        self.write({
-            "rounds": rounds,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cached_tokens": usage.cached_tokens,
-        })
+        # sudo: ir.attachment - files of replies that were never posted; the others go with the conversation
+        self.sudo().search([("channel_id", "in", channels.ids)]).tool_call_ids.attachment_ids.unlink()
 
     def _close_calls(self, reason):
         """Give every call that is still open its result: cancelled. The engine has closed those that it knows; left are
         those of a run that no host executes, and of a reply that was stopped while it was being stored."""
         calls = self.tool_call_ids.filtered(lambda call: call.is_open)
-        announced = self.env["ai.run.event"]._announced_calls(self)
+        for call in calls:
+            call._end(ToolResult(call.call_id, reason, ToolCallState.CANCELLED))
+        calls._broadcast()
+        self._report(self.tool_call_ids)
+
+    def _report(self, calls):
+        """Tell viewers the results of `calls` that they have not been told. Only where no host is at work on the run:
+        that one numbers its events by itself."""
+        if not calls:
+            return
+        announced, reported = self.env["ai.run.event"]._told_calls(self)
         events = []
         for call in calls:
             if call.call_id not in announced:
                 events.append(call._started_event())
-            call._end(ToolResult(call.call_id, reason, ToolCallState.CANCELLED))
-            events.append(call._finished_event())
+            if call.call_id not in reported:
+                events.append(call._finished_event())
         self.env["ai.run.event"]._append(self, events)
-        calls._broadcast()
 
     def _calls_in(self, state):
         return self.tool_call_ids.filtered(lambda call: call.state == state)
 
     # -- what people see
 
-    def _post_reply(self):
+    def _post_reply(self, state):
         """The reply as a message of the assistant: what was said, and why it is not more where it isn't."""
         from ..services import markdown
 
@@ -398,6 +354,8 @@ class AiRun(models.Model):
         body = Markup(markdown.to_html(self.text)) if self.text else Markup()
         if self.error_message:
             body += Markup('<p class="o_ai_error text-danger">%s</p>') % self.error_message
+        if state == RunState.CANCELLED and self.stopped_by and (body or self.tool_call_ids):
+            body += self._stopped_note()
         if not body or not channel.active:
             return self.env["mail.message"]
         return channel.with_user(SUPERUSER_ID).with_context(lang=self.lang or "en_US").message_post(
@@ -406,6 +364,7 @@ class AiRun(models.Model):
             message_type="comment",
             subtype_xmlid="mail.mt_comment",
             tool_call_ids=[Command.link(call.id) for call in self.tool_call_ids],
+            attachment_ids=self.tool_call_ids._share_files(channel),
         )
 
     def _notify_typing(self, is_typing):
@@ -424,22 +383,29 @@ class AiRun(models.Model):
     def _to_store_defaults(self, target):
         return [
             Store.One("assistant_id", []),
+            Store.One(
+                "assistant_partner_id", ["avatar_128", "is_ai_assistant", "name"],
+                value=lambda run: run.assistant_id.partner_id,
+            ),
             Store.One("channel_id", []),
             "error_code",
             "error_message",
             Store.One("message_id", []),
             "state",
             Store.One("trigger_message_id", []),
-            Store.One("user_id", []),
+            Store.One("user_id", [Store.One("partner_id", ["name"])]),
         ]
 
     # -- what is stored of it
 
-    def _stored_turns(self):
-        """The model's replies, and the results of their calls by id: (turns, results)."""
+    def _stored_turns(self, shown=()):
+        """The model's replies, and the results of their calls by id: (turns, results); with the images of the calls
+        that are `shown`."""
         self.ensure_one()
         turns = tuple(map(decode_turn, self.transcript or ()))
-        return turns, {call.call_id: call._result() for call in self.tool_call_ids if not call.is_open}
+        return turns, {
+            call.call_id: call._result(with_images=call in shown) for call in self.tool_call_ids if not call.is_open
+        }
 
     def _told_text(self):
         """What the model has said in its complete rounds, as the loop joins it."""
@@ -474,5 +440,4 @@ class AiRun(models.Model):
     def _last_events(self):
         if self.error_code:
             yield Failed(self.error_code, self.error_message or "")
-        usage = Usage(self.input_tokens, self.output_tokens, self.cached_tokens)
-        yield RunFinished(self.id, self.message_id.id or None, RunState(self.state), self.rounds, usage)
+        yield RunFinished(self.id, self.message_id.id or None, RunState(self.state), self.rounds, self._usage())

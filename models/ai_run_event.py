@@ -60,12 +60,18 @@ class AiRunEvent(models.Model):
         )
 
     @api.model
-    def _announced_calls(self, run):
-        """The ids of the calls that viewers of `run` know."""
+    def _told_calls(self, run):
+        """The ids of the calls that viewers of `run` know, and of those whose results they know."""
         self.env.cr.execute(
-            "SELECT payload->>'id' FROM ai_run_event WHERE run_id = %s AND payload->>'type' = 'tool_call'", [run.id]
+            """
+            SELECT array_agg(payload->>'id') FILTER (WHERE payload->>'type' = 'tool_call'),
+                   array_agg(payload->>'id') FILTER (WHERE payload->>'type' = 'tool_result')
+              FROM ai_run_event WHERE run_id = %s
+            """,
+            [run.id],
         )
-        return {call_id for (call_id,) in self.env.cr.fetchall()}
+        announced, reported = self.env.cr.fetchone()
+        return set(announced or ()), set(reported or ())
 
     @api.autovacuum
     def _gc_events(self):

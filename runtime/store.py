@@ -60,7 +60,7 @@ class Store:
                 return  # committed before, though the connection broke before we heard of it
             run._hold(attempt)
             if outcome.rounds:
-                run._set_usage(outcome.rounds, outcome.usage)
+                run.rounds = outcome.rounds
             run._finish(state, outcome.text, error)
 
         await self._database.transact(work)
@@ -131,13 +131,8 @@ class Steps:
             transcript = run.transcript or []
             if len(transcript) >= round:
                 return
-            run.write({
-                "transcript": [*transcript, encode_turn(turn)],
-                "rounds": round,
-                "input_tokens": run.input_tokens + turn.usage.input_tokens,
-                "output_tokens": run.output_tokens + turn.usage.output_tokens,
-                "cached_tokens": run.cached_tokens + turn.usage.cached_tokens,
-            })
+            run.write({"transcript": [*transcript, encode_turn(turn)], "rounds": round})
+            run._count(turn.usage)
             calls = env["ai.tool.call"].create([
                 _call_values(run, round, call, tools.get(call.name)) for call in turn.message.tool_calls
             ])

@@ -54,6 +54,50 @@ class AiCase(TransactionCase):
         return self.env["ai.run"].search([("channel_id", "=", channel.id)])
 
 
+class RunCase(TransactionCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        provider = cls.env["ai.provider"].create({"name": "Provider", "base_url": "http://127.0.0.1:1/v1"})
+        cls.assistant = cls.env["ai.assistant"].create(
+            {"name": "Botty", "provider_id": provider.id, "model": "scripted"}
+        )
+        cls.ann = new_test_user(cls.env, "ann-run", "base.group_user")
+        cls.bob = new_test_user(cls.env, "bob-run", "base.group_user")
+        cls.boss = new_test_user(cls.env, "boss-run", "base.group_user,ai_discuss.group_ai_manager")
+        cls.channel = cls.env["discuss.channel"].browse(cls.assistant.with_user(cls.ann).open_chat(new=True))
+
+    def request(self, text="Hello?", key=None):
+        return self.channel.with_user(self.ann)._ai_post(text, idempotency_key=key)
+
+    def running(self, attempt=1):
+        run = self.request().sudo()
+        self.assertTrue(run._begin(attempt))
+        return run
+
+    def call(self, run, state="pending", call_id="call1"):
+        return self.env["ai.tool.call"].create(
+            {"run_id": run.id, "call_id": call_id, "tool_name": "look_up", "round": 1, "state": state}
+        )
+
+    def jobs(self, run):
+        self.env.cr.execute(
+            "SELECT status::text, lock, priority, (args->>'attempt')::int FROM procrastinate_jobs"
+            " WHERE args->>'run_id' = %s ORDER BY id",
+            [str(run.id)],
+        )
+        return self.env.cr.fetchall()
+
+    def frames(self, run):
+        return [event.payload for event in self.env["ai.run.event"].search([("run_id", "=", run.id)])]
+
+    def kinds(self, run):
+        return [frame["type"] for frame in self.frames(run)]
+
+    def last_message(self):
+        return self.channel.message_ids[:1]
+
+
 def offered(name, **values):
     """A tool as a server lists it."""
     return SimpleNamespace(**{

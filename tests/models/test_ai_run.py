@@ -10,52 +10,9 @@ from odoo.addons.ai_discuss.services.specs import Outcome
 from odoo.addons.ai_discuss.services.states import IllegalTransition, RunState, ToolCallState
 from odoo.addons.ai_discuss.services.transcript import encode_turn
 from odoo.exceptions import AccessError, UserError
-from odoo.tests import TransactionCase, new_test_user
 from psycopg2.errors import UniqueViolation
 
-
-class RunCase(TransactionCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        provider = cls.env["ai.provider"].create({"name": "Provider", "base_url": "http://127.0.0.1:1/v1"})
-        cls.assistant = cls.env["ai.assistant"].create(
-            {"name": "Botty", "provider_id": provider.id, "model": "scripted"}
-        )
-        cls.ann = new_test_user(cls.env, "ann-run", "base.group_user")
-        cls.bob = new_test_user(cls.env, "bob-run", "base.group_user")
-        cls.boss = new_test_user(cls.env, "boss-run", "base.group_user,ai_discuss.group_ai_manager")
-        cls.channel = cls.env["discuss.channel"].browse(cls.assistant.with_user(cls.ann).open_chat(new=True))
-
-    def request(self, text="Hello?", key=None):
-        return self.channel.with_user(self.ann)._ai_post(text, idempotency_key=key)
-
-    def running(self, attempt=1):
-        run = self.request().sudo()
-        self.assertTrue(run._begin(attempt))
-        return run
-
-    def call(self, run, state="pending", call_id="call1"):
-        return self.env["ai.tool.call"].create(
-            {"run_id": run.id, "call_id": call_id, "tool_name": "look_up", "round": 1, "state": state}
-        )
-
-    def jobs(self, run):
-        self.env.cr.execute(
-            "SELECT status::text, lock, priority, (args->>'attempt')::int FROM procrastinate_jobs"
-            " WHERE args->>'run_id' = %s ORDER BY id",
-            [str(run.id)],
-        )
-        return self.env.cr.fetchall()
-
-    def frames(self, run):
-        return [event.payload for event in self.env["ai.run.event"].search([("run_id", "=", run.id)])]
-
-    def kinds(self, run):
-        return [frame["type"] for frame in self.frames(run)]
-
-    def last_message(self):
-        return self.channel.message_ids[:1]
+from .common import RunCase
 
 
 class TestRequesting(RunCase):
@@ -130,7 +87,7 @@ class TestMoves(RunCase):
         self.assertEqual((message.author_id, message.message_type), (self.assistant.partner_id, "comment"))
         self.assertIn("<strong>42</strong>", message.body)
         self.assertEqual(call.message_id, message)
-        self.assertEqual(self.kinds(run), ["run", "done"])
+        self.assertEqual(self.kinds(run), ["run", "tool_call", "tool_result", "done"])
         self.assertEqual(self.frames(run)[-1]["message_id"], message.id)
         self.env.cr.precommit.run()
         notices = self.env["bus.bus"].search([("id", ">", before)]).mapped("message")
@@ -171,94 +128,6 @@ class TestMoves(RunCase):
         run._finish(RunState.CANCELLED)
         self.assertEqual((call.state, call.is_error), ("cancelled", True))
         self.assertEqual(self.kinds(run), ["run", "tool_call", "tool_result", "done"])
-
-
-class TestParking(RunCase):
-    def park(self, *states):
-        run = self.running()
-        calls = [self.call(run, state, f"call{number}") for number, state in enumerate(states)]
-        run._park([UserMessage("Hello?")], Outcome("", 1, Usage(3, 2), waiting=("call0",)))
-        return run, calls
-
-    def test_the_last_decision_lets_the_run_go_on(self):
-        run, (first, second) = self.park("approval", "approval")
-        run.with_user(self.ann)._decide("call0", approved=True)
-        self.assertEqual((run.state, first.state, first.decided_by), ("waiting", "pending", self.ann))
-        run.with_user(self.ann)._decide("call1", approved=False)
-        self.assertEqual((run.state, run.attempt, second.state), ("queued", 2, "denied"))
-        self.assertEqual(self.jobs(run)[-1][-1], 2)
-
-    def test_a_decision_stands(self):
-        run, (call,) = self.park("approval")
-        run.with_user(self.ann)._decide("call0", approved=False)
-        run.with_user(self.ann)._decide("call0", approved=True)
-        self.assertEqual(call.state, "denied")
-
-    def test_a_run_whose_calls_were_all_decided_meanwhile_does_not_wait(self):
-        run, _calls = self.park("denied")
-        self.assertEqual(run.state, "queued")
-
-    def test_nobody_decides_on_a_call_of_another_run(self):
-        run, _calls = self.park("approval")
-        with self.assertRaises(UserError):
-            run.with_user(self.ann)._decide("call7", approved=True)
-
-    def test_a_stop_ends_a_waiting_run_and_closes_its_calls(self):
-        run, (call,) = self.park("approval")
-        run.with_user(self.ann)._stop()
-        self.assertEqual((run.state, call.state), ("cancelled", "cancelled"))
-        self.assertEqual(self.kinds(run)[-1], "done")
-
-    def test_a_stop_keeps_what_a_waiting_run_has_said_and_asked_for(self):
-        run = self.running()
-        run.transcript = [encode_turn(Turn(AssistantMessage("I will look.", (ToolCall("call0", "look_up"),))))]
-        call = self.call(run, "approval", "call0")
-        run._park([UserMessage("Hello?")], Outcome("I will look.", 1, waiting=("call0",)))
-        run.with_user(self.ann)._stop()
-        self.assertEqual((run.text, call.message_id), ("I will look.", run.message_id))
-        self.assertIn("I will look.", run.message_id.body)
-
-    def test_a_call_whose_tool_asks_only_since_it_was_recorded_waits_for_its_decision(self):
-        run, (call,) = self.park("pending")
-        self.assertEqual((run.state, call.state), ("waiting", "approval"))
-        run.with_user(self.ann)._decide("call0", approved=True)
-        self.assertEqual((run.state, call.state), ("queued", "pending"))
-
-    def test_nobody_reads_the_prompt_in_what_a_waiting_run_will_go_on_from(self):
-        run, _calls = self.park("approval")
-        for user in (self.ann, self.boss):
-            with self.assertRaises(AccessError):
-                run.with_user(user).read(["messages"])
-            self.assertNotIn("messages", run.with_user(user).read()[0])
-
-
-class TestStopping(RunCase):
-    def test_a_queued_run_is_cancelled_with_its_job(self):
-        run = self.request()
-        run._stop()
-        self.assertEqual(run.state, "cancelled")
-        self.assertEqual(self.jobs(run)[0][0], "cancelled")
-        self.assertEqual(self.kinds(run), ["run", "done"])
-
-    def test_a_running_one_is_left_to_its_host(self):
-        run = self.running()
-        run.with_user(self.ann)._stop()
-        self.assertEqual((run.state, run.stop_requested), ("running", True))
-
-    def test_an_ended_one_stays_as_it_is(self):
-        run = self.running()
-        run._finish(RunState.DONE, "Done.")
-        run.with_user(self.ann)._stop()
-        self.assertEqual(run.state, "done")
-
-    def test_only_the_asker_and_managers_who_see_the_channel_may(self):
-        run = self.request()
-        for stranger in (self.bob, self.boss):
-            with self.assertRaises(AccessError):
-                run.with_user(stranger)._stop()
-        self.channel.sudo()._add_members(users=self.boss)
-        run.with_user(self.boss)._stop()
-        self.assertEqual(run.state, "cancelled")
 
 
 class TestTakeover(RunCase):

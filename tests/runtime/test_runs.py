@@ -182,7 +182,7 @@ def test_a_stop_ends_the_run_at_once_and_keeps_what_was_said(room: Room):
     answer = room.person.http.post(f"/api/ai/run/{run_id}/stop", json={})
     assert answer.status_code == 200, answer.text
     assert [run["state"] for run in room.ended(within=AT_ONCE_S)] == ["cancelled"]
-    assert room.replies() == ["<p>So far</p>"]
+    assert room.replies() == ['<p>So far</p>\n<p class="o_ai_stopped text-muted">Stopped by ann.</p>']
     room.model.wait_for_disconnect()
 
 

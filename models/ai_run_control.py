@@ -1,0 +1,120 @@
+"""What people may do with a run: stop it, and decide on its calls. All of it may be done twice; once counts.
+
+Who may: the one who asked, and managers of assistants who can see the conversation.
+"""
+
+from markupsafe import Markup
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError
+from odoo.fields import Domain
+
+from ..runtime import queue
+from ..services.messages import ToolResult
+from ..services.states import RUN_ENDS, RunState, ToolCallState
+from .ai_run import MANAGERS
+
+
+class NotWaiting(UserError):
+    """The call does not wait for a decision, and nobody has made one."""
+
+
+class AiRun(models.Model):
+    _inherit = "ai.run"
+
+    stop_requested = fields.Boolean(readonly=True, help="Somebody wants the run to end; its host will see to it.")
+    stopped_by = fields.Many2one(
+        "res.users", readonly=True, ondelete="set null", help="Who wanted the run to end before it was complete."
+    )
+    can_stop = fields.Boolean(compute="_compute_can_stop", help="Whether you may stop the run now.")
+    waiting_call_ids = fields.One2many(
+        "ai.tool.call", "run_id", "Waiting for a Decision", readonly=True,
+        domain=[("state", "=", ToolCallState.APPROVAL.value)],
+        help="The calls that are made only if somebody approves of them.",
+    )
+
+    @api.depends("state", "user_id")
+    @api.depends_context("uid")
+    def _compute_can_stop(self):
+        for run in self:
+            run.can_stop = run.state not in RUN_ENDS and run._is_controllable()
+
+    def action_stop(self):
+        """End the run; what was said so far is kept."""
+        self._stop()
+
+    @api.model
+    def _stop_in(self, channel):
+        """Stop the runs of `channel` that the caller may stop; they are returned, with sudo."""
+        active = Domain("channel_id", "=", channel.id) & Domain("finished_at", "=", False)
+        # sudo: ai.run - the caller reaches only those that are theirs to stop
+        runs = self.sudo().search(active, order="id").filtered(lambda run: run.sudo(False)._is_controllable())
+        for run in runs:
+            run.sudo(False)._stop()
+        return runs
+
+    def _stop(self):
+        """End the run as soon as possible; what was said so far is kept. Does nothing to a run that has ended."""
+        run = self._controlled()
+        run._lock()
+        if run.state in RUN_ENDS:
+            return
+        queue.cancel(self.env.cr, run.id)
+        if not run.stop_requested:
+            run.write({"stop_requested": True, "stopped_by": self.env.uid})
+        if run.state != RunState.RUNNING:  # else the queue tells its host; where that is dead, the next attempt ends it
+            run._finish(RunState.CANCELLED)
+
+    def _decide(self, call_id, approved):
+        """Say whether a call that waits for approval may run; the last decision lets the run go on. A decision that was
+        already made stands.
+
+        Raises:
+            UserError: the run has no such call.
+            NotWaiting: there is nothing to decide about it.
+        """
+        run = self._controlled()
+        run._lock()
+        call = run.tool_call_ids.filtered(lambda call: call.call_id == call_id)
+        if not call:
+            raise UserError(self.env._("This run has no such tool call."))
+        if call.decided_at:
+            return
+        if call.state != ToolCallState.APPROVAL:
+            raise NotWaiting(run._why_nothing_waits())
+        call.write({"decided_by": self.env.uid, "decided_at": fields.Datetime.now()})
+        if approved:
+            call.write({"state": ToolCallState.PENDING.value})
+        else:
+            text = f"Denied by {self.env.user.name}. Do not repeat the call; go on without it, or ask what to do."
+            call._end(ToolResult(call_id, text, ToolCallState.DENIED))
+        call._broadcast()
+        if run.state == RunState.WAITING:
+            run._report(run._calls_in(ToolCallState.DENIED))
+        run._resume()
+
+    def _why_nothing_waits(self):
+        if self.state in RUN_ENDS:
+            return self.env._("This reply has ended: none of its tool calls waits for a decision any more.")
+        return self.env._("This tool call does not wait for a decision.")
+
+    def _is_controllable(self):
+        """Whether the caller may stop the run and decide on its calls."""
+        self.ensure_one()
+        # sudo: ai.run - only the answer leaves this method
+        run, user = self.sudo(), self.env.user
+        if run.user_id == user:
+            return True
+        return user.has_group(MANAGERS) and run.channel_id.with_user(user).sudo(False).has_access("read")
+
+    def _controlled(self):
+        """The run with sudo, for those who control it."""
+        if not self._is_controllable():
+            raise AccessError(self.env._("Only the person who asked, or a manager of assistants, may do this."))
+        # sudo: ai.run - just checked
+        return self.sudo()
+
+    def _stopped_note(self):
+        """What stands below a reply that somebody has stopped. For people: the model never reads it."""
+        run = self.with_context(lang=self.lang or "en_US")
+        note = run.env._("Stopped by %(name)s.", name=run.stopped_by.name)
+        return Markup('<p class="o_ai_stopped text-muted">%s</p>') % note
