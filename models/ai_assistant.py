@@ -8,7 +8,10 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
 from odoo.tools import frozendict
 
+from .mcp_tool import RULES
+
 MAX_ROUNDS = 50
+MAX_RUN_SECONDS = 24 * 3600
 MANAGERS = "ai_discuss.group_ai_manager"
 
 
@@ -46,6 +49,13 @@ class AiAssistant(models.Model):
     system_prompt = fields.Text(
         groups=MANAGERS, help="What the assistant is told before every conversation: its task, its tone, its limits."
     )
+    known_model_id = fields.Many2one(
+        "ai.model", compute="_compute_known_model", groups=MANAGERS,
+        help="What people have said of the chosen model, among its provider's models.",
+    )
+    model_summary = fields.Char(
+        compute="_compute_known_model", groups=MANAGERS, help="What the chosen model reads, sees and costs."
+    )
     provider_model_names = fields.Text("Known Models", related="provider_id.model_names", groups=MANAGERS)
     set_temperature = fields.Boolean("Own temperature", groups=MANAGERS, help="Off: the provider's own default.")
     temperature = fields.Float(
@@ -55,6 +65,10 @@ class AiAssistant(models.Model):
         default=10,
         required=True,
         help="How often the assistant may call tools and think again before it has to answer.",
+    )
+    run_timeout = fields.Integer(
+        "Time Limit", default=600, required=True,
+        help="Seconds after which a reply that is not complete is ended. Waiting for an approval does not count.",
     )
     # what it can use
     mcp_server_ids = fields.Many2many(
@@ -66,8 +80,18 @@ class AiAssistant(models.Model):
         "mcp.tool", "ai_assistant_disabled_tool_rel", "assistant_id", "tool_id", "Disabled Tools",
         help="Tools of these servers that this assistant does without.",
     )
+    approval = fields.Selection(
+        RULES, "Rule for All Tools",
+        required=True,
+        default="tool",
+        help="Makes every tool at least so strict when this assistant calls it; a tool that is stricter stays so.",
+    )
     tool_ids = fields.Many2many(
         "mcp.tool", compute="_compute_tool_ids", string="Tools", help="What the servers of this assistant offer."
+    )
+    asking_tool_ids = fields.Many2many(
+        "mcp.tool", compute="_compute_asking_tool_ids", string="Tools That Ask First",
+        help="The tools whose calls wait for a person when this assistant makes them.",
     )
     tool_count = fields.Integer(compute="_compute_tool_count", help="How many tools the assistant can call now.")
     run_count = fields.Integer(
@@ -76,6 +100,9 @@ class AiAssistant(models.Model):
 
     _max_rounds_in_range = models.Constraint(
         f"CHECK (max_rounds BETWEEN 1 AND {MAX_ROUNDS})", "The rounds must be between 1 and 50."
+    )
+    _run_timeout_in_range = models.Constraint(
+        f"CHECK (run_timeout BETWEEN 1 AND {MAX_RUN_SECONDS})", "The time limit must be between a second and a day."
     )
     _partner_unique = models.UniqueIndex("(partner_id)", "A partner can be one assistant only.")
 
@@ -89,12 +116,24 @@ class AiAssistant(models.Model):
         for assistant in self:
             assistant.image_1920 = assistant.avatar_1920
 
+    @api.depends("provider_id", "model")
+    def _compute_known_model(self):
+        for assistant in self:
+            assistant.known_model_id = self.env["ai.model"]._find(assistant.provider_id, assistant.model)
+            assistant.model_summary = assistant.known_model_id.summary
+
     @api.depends("mcp_server_ids.tool_ids.active")
     def _compute_tool_ids(self):
         for assistant in self:
             assistant.tool_ids = assistant.mcp_server_ids.tool_ids.sorted(
                 lambda tool: (tool.server_id.name, tool.server_id.id, tool.name)
             )
+
+    @api.depends("mcp_server_ids.tool_ids.policy", "approval")
+    def _compute_asking_tool_ids(self):
+        for assistant in self:
+            asking = [tool.id for tool in assistant.tool_ids if tool._policy(assistant) == "ask"]
+            assistant.asking_tool_ids = self.env["mcp.tool"].browse(asking)
 
     @api.depends("mcp_server_ids.tool_ids", "disabled_tool_ids")
     def _compute_tool_count(self):
@@ -175,7 +214,7 @@ class AiAssistant(models.Model):
         """The tools that this assistant's runs may use, attached personal servers aside."""
         self.ensure_one()
         servers = self.mcp_server_ids.filtered(lambda server: server._is_callable())
-        return servers.tool_ids._usable() - self.disabled_tool_ids
+        return servers.tool_ids._usable(self) - self.disabled_tool_ids
 
     def open_chat(self, new=False):
         """The id of the caller's conversation with this assistant; with `new`, always of a fresh one."""
@@ -193,6 +232,19 @@ class AiAssistant(models.Model):
             "type": "ir.actions.client",
             "tag": "mail.action_discuss",
             "context": {"active_id": f"discuss.channel_{self.open_chat()}"},
+        }
+
+    def action_describe_model(self):
+        """Say what is known of this assistant's model: how much it reads, what it sees and costs."""
+        self.ensure_one()
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Model"),
+            "res_model": "ai.model",
+            "res_id": self.known_model_id.id,
+            "views": [(False, "form")],
+            "target": "new",
+            "context": {"default_provider_id": self.provider_id.id, "default_name": self.model},
         }
 
     def action_view_tools(self):
@@ -234,15 +286,12 @@ class AiAssistant(models.Model):
             raise AccessError(self.env._("You may not use this assistant. Ask its manager for access."))
 
     def _run_tools(self, channel, user):
-        """The tools of a run: the assistant's, and those of the personal servers attached to the channel."""
+        """The tools of a run: the assistant's, and those of the personal servers that serve `user` in the channel."""
         self.ensure_one()
         self._check_usable(user)
-        # sudo: ai.assistant, mcp.server - `user` may use the assistant, and owners share what they attach
-        tools_ = self.sudo().get_enabled_mcp_tools()
-        for server in channel._ai_attached_servers():
-            if server.state == "connected" and server._is_callable() and channel._ai_is_attachable(server):
-                tools_ |= server.tool_ids._usable()
-        return tools_
+        # sudo: ai.assistant, mcp.server - `user` may use the assistant, and the channel says which servers serve them
+        attached = channel._ai_servers_for(user).filtered(lambda server: server._is_callable())
+        return self.sudo().get_enabled_mcp_tools() | attached.tool_ids._usable(self)
 
     # -- its partner
 

@@ -5,6 +5,7 @@ Not a choice: assistants name their model freely, and one that nobody has descri
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.tools import formatLang
 
 TOKENS_PER_PRICE = 1_000_000
 
@@ -37,6 +38,7 @@ class AiModel(models.Model):
         "res.currency", required=True, default=lambda self: self.env.company.currency_id,
         help="The currency of the prices.",
     )
+    summary = fields.Char(compute="_compute_summary", help="What is known of the model, in a line.")
 
     _name_unique = models.UniqueIndex("(provider_id, name)", "A provider has only one model of each name.")
     _context_not_negative = models.Constraint(
@@ -45,6 +47,22 @@ class AiModel(models.Model):
     _prices_not_negative = models.Constraint(
         "CHECK (input_price >= 0 AND cached_price >= 0 AND output_price >= 0)", "A price cannot be less than nothing."
     )
+
+    @api.depends("context_tokens", "sees_images", "input_price", "output_price", "currency_id")
+    def _compute_summary(self):
+        for model in self:
+            model.summary = " · ".join(filter(None, [
+                model.context_tokens and self.env._(
+                    "Reads %(count)s tokens", count=formatLang(self.env, model.context_tokens, digits=0)
+                ),
+                model.sees_images and self.env._("Sees images"),
+                (model.input_price or model.output_price) and self.env._(
+                    "%(currency)s %(input)s in, %(output)s out per million tokens",
+                    currency=model.currency_id.name,
+                    input=f"{model.input_price:g}",
+                    output=f"{model.output_price:g}",
+                ),
+            ]))
 
     @api.constrains("name")
     def _check_name(self):

@@ -131,12 +131,15 @@ class AiProvider(models.Model):
     def _model_spec(self, model, temperature=None):
         """What the engine needs to ask `model` here, key included: for the engine only."""
         self.ensure_one()
-        # sudo: ai.provider - whoever may use the assistant may ask its provider; the spec never shows its key
+        # sudo: ai.provider, ai.model - whoever may use the assistant may ask its provider; the spec never shows its key
         provider = self.sudo()
+        known = provider.env["ai.model"]._find(provider, model)
         return ModelSpec(
             base_url=provider.base_url,
             model=model,
             api_key=provider.stored_api_key or "",
             temperature=temperature,
             timeout=provider.timeout,
+            sees_images=known.sees_images,
+            context_tokens=known.context_tokens,
         )

@@ -51,9 +51,9 @@ class MailMessage(models.Model):
         self.ensure_one()
         if self.author_guest_id:
             return f"{self.author_guest_id.name} (guest)"
-        name = self.author_id.name or self.email_from or ""
-        is_outsider = self.author_id.partner_share and self.author_id.id not in self.env["ai.assistant"]._ids_by_partner()
-        return f"{name} (external)" if is_outsider else name
+        author, assistants = self.author_id, self.env["ai.assistant"]._ids_by_partner()
+        name = author.name or self.email_from or ""
+        return f"{name} (external)" if author.partner_share and author.id not in assistants else name
 
     def _ai_is_deleted(self):
         """Whether there is nothing of it any more: deleting a message in Discuss only empties it."""

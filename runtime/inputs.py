@@ -2,15 +2,14 @@
 
 from odoo.exceptions import AccessError
 
-from ..services import history
+from ..services import context, history
 from ..services.errors import NotAllowed, NotConfigured
 from ..services.events import Notice
-from ..services.messages import from_wire
+from ..services.messages import ToolResult, from_wire
 from ..services.specs import Checkpoint, RunInputs
-from ..services.states import ToolCallState
+from ..services.states import RUN_ENDS, ToolCallState
 
 HISTORY_MESSAGES = 100  # the newest of a conversation; what is older is left out before anything is read
-HISTORY_CHARS = 200_000  # some 50,000 tokens, which the models of today take with room for tools and an answer
 
 
 def is_pointless(run) -> bool:
@@ -34,19 +33,24 @@ def load(run) -> RunInputs:
     channel, assistant = run.channel_id.with_env(env), run.assistant_id.with_env(env)
     _check_access(channel, assistant)
     tools, tool_notices = _tools(channel, assistant)
-    messages, history_notices = _messages(run, assistant.sudo())
+    model = _model(assistant.sudo())
+    room = context.room_for(model, tools)
+    messages, history_notices = _messages(run, assistant.sudo(), room)
     [(last_seq,)] = run.env["ai.run.event"]._read_group([("run_id", "=", run.id)], aggregates=["seq:max"])
     is_first = run.attempt == 1
     return RunInputs(
         run_id=run.id,
         attempt=run.attempt,
         next_seq=(last_seq or 0) + 1,
-        model=_model(assistant.sudo()),
+        model=model,
         messages=messages,
         tools=tools,
         max_rounds=assistant.max_rounds,
+        room=room,
+        deadline=float(assistant.run_timeout),
+        limits=run.env["res.config.settings"]._ai_limits(),
         notices=(*history_notices, *tool_notices) if is_first else (),
-        checkpoint=Checkpoint() if is_first else _checkpoint(run),
+        checkpoint=Checkpoint() if is_first else _checkpoint(run, room),
     )
 
 
@@ -75,35 +79,46 @@ def _tools(channel, assistant):
     specs, notices = [], []
     by_server = assistant._run_tools(channel, assistant.env.user).grouped("server_id")
     for server, tools in by_server.items():
+        if problem := server._credential_problem(assistant.env.user):
+            notices.append(Notice("credentials_missing", problem))
+            continue
         try:
             server_spec = server._spec(assistant.env.user)
         except AccessError as error:
             notices.append(Notice("server_unreachable", f"{server.name}: {error}"))
             continue
-        specs += [tool._spec(server_spec) for tool in tools]
+        specs += [tool._spec(server_spec, assistant) for tool in tools]
     return tuple(specs), notices
 
 
-def _messages(run, assistant):
+def _messages(run, assistant, room):
     """What the model is asked: the run's own snapshot, else the conversation up to its question."""
     if run.messages:
         return list(map(from_wire, run.messages)), []
-    # sudo: mail.message - of a conversation that the one who asked may read, which was checked
-    conversation = _conversation(run.sudo())
+    # sudo: mail.message, ai.run - of a conversation that the one who asked may read, which was checked
+    conversation, unfinished = _conversation(run.sudo())
     told = conversation.ai_run_ids
     told.fetch(["transcript"])  # all at once, here and below, instead of for each message
     told.tool_call_ids.fetch(["call_id", "response", "state"])
-    stored = [message._ai_stored(assistant) for message in conversation]
+    shown = _shown(told.tool_call_ids, room)
+    stored = []
+    for message in conversation:
+        stored.append(message._ai_stored(assistant, shown))
+        stored += [_so_far(earlier) for earlier in unfinished if earlier.trigger_message_id == message]
     return history.build(
-        assistant.system_prompt or "", stored, is_group=_is_group(run.channel_id), budget_chars=HISTORY_CHARS
+        assistant.system_prompt or "",
+        stored,
+        is_group=_is_group(run.channel_id),
+        room_tokens=room.tokens // 2,  # the other half is for what the run's own tools return
     )
 
 
 def _conversation(run):
-    """The messages that the model sees, in the order in which they make sense to it; none that was deleted.
+    """The messages that the model sees, in the order in which they make sense to it, none that was deleted; and the
+    assistant's earlier runs that have not ended (they wait for a person).
 
-    An answer to an earlier question may have been posted after this run's question: it goes where it belongs, behind
-    its own question, so that the model sees what has been answered and the newest question is the last.
+    An answer may have been posted after a later question: it goes where it belongs, behind its own question, so that
+    the model sees what has been answered, and the newest question is the last.
     """
     said = run.env["mail.message"].search(
         [
@@ -115,16 +130,47 @@ def _conversation(run):
         order="id desc",
         limit=HISTORY_MESSAGES,
     )
-    late = run.env["ai.run"].search([
+    earlier = run.env["ai.run"].search([
         ("channel_id", "=", run.channel_id.id),
         ("id", "<", run.id),
         ("trigger_message_id", "in", said.ids),
-        ("message_id", ">", run.trigger_message_id.id),
-    ])
+        "|", ("message_id", ">", run.trigger_message_id.id), ("state", "not in", [state.value for state in RUN_ENDS]),
+    ], order="id")
+    late = earlier.filtered("message_id")
+    unfinished = (earlier - late).filtered(lambda earlier: earlier.assistant_id == run.assistant_id)
+    found = said | late.message_id
     place = {message.id: (message.id, 0) for message in said}
-    place |= {earlier.message_id.id: (earlier.trigger_message_id.id, earlier.id) for earlier in late}
-    present = (said | late.message_id).filtered(lambda message: not message._ai_is_deleted())
-    return present.sorted(lambda message: place[message.id])
+    place |= {
+        answered.message_id.id: (answered.trigger_message_id.id, answered.id)
+        for answered in found.ai_run_ids if answered.trigger_message_id in said
+    }
+    present = found.filtered(lambda message: not message._ai_is_deleted())
+    return present.sorted(lambda message: place[message.id]), unfinished
+
+
+def _so_far(run):
+    """A run that has not ended, as its assistant remembers it: with a word on the calls that are still open."""
+    turns, results = run._stored_turns()
+    for call in run.tool_call_ids.filtered(lambda call: call.is_open):
+        state = ToolCallState(call.state)
+        text = history.AWAITING_APPROVAL if state is ToolCallState.APPROVAL else history.UNDER_WAY
+        results[call.call_id] = ToolResult(call.call_id, text, state)
+    return history.StoredMessage(author="", text="", is_assistant=True, turns=turns, results=results)
+
+
+def _shown(calls, room):
+    """Those of `calls` whose images the model is shown: the newest, as many as fit into a request. Only their images
+    are read."""
+    shown, count, size = calls.browse(), 0, 0
+    for call in calls.sorted("id", reverse=True) if room.sees_images else ():
+        images = call.attachment_ids.filtered(lambda file: file.mimetype in context.SEEN_TYPES)
+        if not images:
+            continue
+        count, size = count + len(images), size + sum(images.mapped("file_size"))
+        shown |= call
+        if count >= context.MAX_IMAGES or size >= context.MAX_IMAGES_CHARS:
+            break
+    return shown
 
 
 def _is_group(channel) -> bool:
@@ -135,9 +181,9 @@ def _is_group(channel) -> bool:
     return len(partners - assistants) + len(guests) > 1
 
 
-def _checkpoint(run) -> Checkpoint:
+def _checkpoint(run, room) -> Checkpoint:
     """How far the earlier attempts came, and what of it the journal has told."""
-    turns, results = run._stored_turns()
+    turns, results = run._stored_turns(_shown(run.tool_call_ids, room))
     streamed_round, announced, reported = _told(run)
     return Checkpoint(
         turns=turns,

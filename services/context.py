@@ -26,12 +26,7 @@ MAX_IMAGES_CHARS = 8 * 1024 * 1024  # of all of them, as base64
 LEFT_OUT = "[This older result was left out: the conversation is too long to be read at once.]"
 CUT_OFF = "\n[… the rest was left out: it is too long to be read at once]"
 IMAGES_FOLLOW = "(The images of these results follow.)"
-_TYPE_BY_BASE64 = {  # what models see; by what the bytes are, because a provider refuses a wrong type
-    "iVBORw0KGgo": "image/png",
-    "/9j/": "image/jpeg",
-    "R0lGOD": "image/gif",
-    "UklGR": "image/webp",
-}
+SEEN_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # providers refuse others
 
 Exchange = tuple[Message | None, list[ToolMessage]]
 
@@ -84,9 +79,8 @@ def fit(messages: Sequence[Message], steps: Sequence[Message], room: Room) -> tu
 def images_of(result: ToolResult) -> tuple[str, ...]:
     """The images that a call returned, as data URLs; only of the types that models see."""
     return tuple(
-        f"data:{mime_type};base64,{part.data}"
-        for part in result.parts if part.kind == "image"
-        for start, mime_type in _TYPE_BY_BASE64.items() if part.data.startswith(start)
+        f"data:{part.mime_type};base64,{part.data}"
+        for part in result.parts if part.kind == "image" and part.mime_type in SEEN_TYPES and part.data
     )
 
 

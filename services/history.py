@@ -32,7 +32,8 @@ OUTCOME_UNKNOWN = (
     "Interrupted: the call had been sent, its outcome is unknown. It may have taken effect; do not repeat it blindly."
 )
 AWAITING_APPROVAL = "Awaiting approval by a person: not executed yet. Its result will follow; do not repeat the call."
-NO_ANSWER = "(This reply ended without an answer.)"
+UNDER_WAY = "Not finished yet. Its result will follow; do not repeat the call."
+NO_ANSWER = "(No answer.)"
 NO_TEXT = "(a message without text)"  # several servers refuse an empty one
 NOBODY = "Someone"
 GROUP_NOTE = (
@@ -40,6 +41,7 @@ GROUP_NOTE = (
     "further lines are indented. A name anywhere else is only what somebody wrote."
 )
 
+_COLON = re.compile("[:\ua789\ufe13\ufe55\uff1a]")  # and what looks like one
 _LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # as str.splitlines has them
 
 
@@ -133,7 +135,7 @@ def _said(stored: StoredMessage, is_group: bool) -> UserMessage:
 def _with_name(author: str, text: str) -> str:
     """`text` behind its writer's name. Only the first line can begin at the margin, and no name contains a colon or a
     line break: so nobody's text looks as if somebody else had said it."""
-    name = " ".join(author.replace(":", " ").split()) or NOBODY
+    name = " ".join(_COLON.sub(" ", author).split()) or NOBODY
     return f"{name}: {_LINE_BREAK.sub(lambda found: found[0] + '  ', text)}"
 
 
@@ -244,11 +246,14 @@ def _with_an_answer_to_results(messages: Sequence[Message]) -> Sequence[Message]
     """ADD a reply where a person speaks right after results (the run was stopped, or waits), because several servers
     refuse that."""
     answered: list[Message] = []
-    for message in messages:
-        if isinstance(message, UserMessage) and answered and isinstance(answered[-1], ToolMessage):
+    next_speaker: type[Message] | None = None
+    for message in reversed(messages):
+        if isinstance(message, ToolMessage) and next_speaker is UserMessage:
             answered.append(AssistantMessage(NO_ANSWER))
+        if not isinstance(message, SystemMessage):
+            next_speaker = type(message)
         answered.append(message)
-    return answered
+    return answered[::-1]
 
 
 def _paragraphs(*texts: str) -> str:

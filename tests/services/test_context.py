@@ -18,7 +18,7 @@ from services.messages import (
 from services.specs import ModelSpec, Room, ServerSpec, ToolSpec
 from services.states import ToolCallState
 
-PNG, JPEG, GIF, WEBP = "iVBORw0KGgoAAAA", "/9j/4AAQSkZJRg", "R0lGODlhAQABAIAA", "UklGRiQAAABXRUJQ"
+PNG = "iVBORw0KGgoAAAA"
 QUESTION = UserMessage("?")
 
 
@@ -155,15 +155,15 @@ def test_half_of_the_room_is_the_runs_own_however_long_the_conversation_is():
 # -- images
 
 
-def test_images_are_known_by_their_bytes_and_others_are_not_shown():
+def test_only_what_providers_take_for_images_is_one():
     parts = [
-        ToolPart("image", "image/png", PNG), ToolPart("image", "image/png", JPEG), ToolPart("image", "", GIF),
-        ToolPart("image", "image/webp", WEBP), ToolPart("image", "image/svg+xml", "PHN2Zz4="),
-        ToolPart("image", "image/png", ""), ToolPart("audio", "audio/wav", WEBP), ToolPart("file", "image/png", PNG),
+        ToolPart("image", "image/png", PNG), ToolPart("image", "image/jpeg", "/9j/"),
+        ToolPart("image", "image/tiff", "SUkq"), ToolPart("image", "image/svg+xml", "PHN2Zz4="),
+        ToolPart("image", "image/png", ""), ToolPart("file", "image/png", PNG),
+        ToolPart("audio", "audio/wav", "UklGR"),
     ]
     assert images_of(ToolResult("a", "", ToolCallState.DONE, parts=tuple(parts))) == (
-        f"data:image/png;base64,{PNG}", f"data:image/jpeg;base64,{JPEG}", f"data:image/gif;base64,{GIF}",
-        f"data:image/webp;base64,{WEBP}",
+        f"data:image/png;base64,{PNG}", "data:image/jpeg;base64,/9j/",
     )
 
 
