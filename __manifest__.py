@@ -23,6 +23,7 @@
         "views/ai_tool_call_views.xml",
         "views/ai_run_views.xml",
         "views/discuss_channel_views.xml",
+        "views/res_config_settings_views.xml",
         "views/ai_discuss_menus.xml",
     ],
     "demo": ["demo/ai_discuss_demo.xml"],

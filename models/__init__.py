@@ -19,3 +19,4 @@ from . import ai_run_event
 from . import ai_tool_call
 from . import ai_tool_call_approval
 from . import res_users
+from . import res_config_settings
