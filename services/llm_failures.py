@@ -169,7 +169,8 @@ def failure_of(problem: Exception, spec: ModelSpec) -> Failure:
         case ErrorFrame(body=body):
             return _answered(_status_in(body), body, spec)
         case Unusable():
-            return Failure(ModelRefused(f"The model provider at {host} {problem}"), may_pass=isinstance(problem, GaveUp))
+            error = ModelRefused(f"The model provider at {host} {problem}")
+            return Failure(error, may_pass=isinstance(problem, GaveUp))
         case httpx2.InvalidURL() | httpx2.UnsupportedProtocol():
             text = "The base URL of the provider is not a web address. It looks like https://…/v1."
             return Failure(NotConfigured(text))

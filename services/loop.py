@@ -25,7 +25,7 @@ from .events import (
     ToolCallStarted,
     now_ms,
 )
-from .messages import TEXT_SEPARATOR, Message, ToolCall, ToolResult, Turn, Usage, join_texts
+from .messages import TEXT_SEPARATOR, Message, ToolCall, ToolResult, Turn, Usage, join_texts, without_surrogates
 from .ports import Model, ReportProgress, Steps, Tools
 from .specs import Checkpoint, Outcome, Room
 from .states import ToolCallState
@@ -225,7 +225,8 @@ class Loop:
             _logger.exception("The call %s of the tool %s failed unexpectedly", call.id, call.name)
             return ToolResult(call.id, "The tool failed unexpectedly.", ToolCallState.ERROR, _elapsed_ms(started))
         state = ToolCallState.ERROR if output.is_error else ToolCallState.DONE
-        return ToolResult(call.id, output.text, state, _elapsed_ms(started), output.truncated, output.parts)
+        text = without_surrogates(output.text)  # half a character could be neither stored nor sent
+        return ToolResult(call.id, text, state, _elapsed_ms(started), output.truncated, output.parts)
 
     def _reporter(self, call: ToolCall) -> ReportProgress:
         def report(progress: float, total: float | None, message: str | None) -> None:
