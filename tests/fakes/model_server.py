@@ -19,6 +19,8 @@ import contextlib
 import http.client
 import itertools
 import json
+import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -63,6 +65,10 @@ class Drop:
     """Cut the connection here, without ending the reply."""
 
 
+class Reset:
+    """Cut the connection here as a server does that crashes: with a reset."""
+
+
 @dataclass(frozen=True, slots=True)
 class UsageFrame:
     """The usage frame, sent only where the request asked for it (`stream_options.include_usage`)."""
@@ -71,7 +77,7 @@ class UsageFrame:
     output_tokens: int
 
 
-Part = bytes | Gate | Pause | Drop | UsageFrame
+Part = bytes | Gate | Pause | Drop | Reset | UsageFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +371,9 @@ class _Connection(asyncio.Protocol):
                 case Drop():
                     self._close()
                     return
+                case Reset():
+                    self._reset()
+                    return
             await asyncio.sleep(0)  # each part leaves by itself; a client that has gone is noticed
         if reply.is_raw:
             self._close()
@@ -378,6 +387,12 @@ class _Connection(asyncio.Protocol):
     def _close(self) -> None:
         self._was_cut = True
         self._transport.close()
+
+    def _reset(self) -> None:
+        at_once = struct.pack("ii", 1, 0)  # linger: on, for no time
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        self._was_cut = True
+        self._transport.abort()
 
 
 def _head(reply: Reply) -> bytes:
