@@ -27,7 +27,8 @@ class TestTail(BaseCase):
     def setUp(self):
         super().setUp()
         self.assistant_id = self.execute(
-            "INSERT INTO ai_assistant (name, max_rounds, create_uid) VALUES ('Viewed', 10, 1) RETURNING id"
+            "INSERT INTO ai_assistant (name, max_rounds, run_timeout, approval, create_uid)"
+            " VALUES ('Viewed', 10, 600, 'tool', 1) RETURNING id"
         )
         self.run_id = self.execute(
             "INSERT INTO ai_run (assistant_id, user_id, company_id, state, attempt) SELECT %s, 1, id, 'running', 1"
