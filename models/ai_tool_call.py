@@ -4,6 +4,7 @@ and stream. Who executes it is the engine; this record says what has happened.
 
 import base64
 import json
+import math
 from datetime import UTC
 
 from odoo import api, fields, models
@@ -19,6 +20,8 @@ from ..services.states import TOOL_CALL_ENDS, ToolCallState
 from ..services.wire_v1 import storable
 
 FILES = ("image", "audio", "file")  # the kinds of parts that have bytes
+PROGRESS = ("progress", "progress_message", "progress_total")  # all that changes while a call runs
+PROGRESS_MAX_CHARS = 500  # of what a tool says of it: a line
 
 STATES = [
     (ToolCallState.PENDING.value, "Pending"),
@@ -71,6 +74,9 @@ class AiToolCall(models.Model):
     truncated = fields.Boolean(readonly=True, help="The response is only a part of what the tool returned.")
     started_at = fields.Datetime(readonly=True)
     duration_ms = fields.Integer("Duration (ms)", readonly=True)
+    progress = fields.Float(readonly=True, help="How far the tool says it is, in a unit of its own.")
+    progress_total = fields.Float(readonly=True, help="What its progress counts up to; 0: the tool does not say.")
+    progress_message = fields.Char(readonly=True, help="What the tool says it is doing.")
 
     _call_unique = models.UniqueIndex("(run_id, call_id)", "A call is recorded only once in its run.")
 
@@ -97,6 +103,19 @@ class AiToolCall(models.Model):
     @property
     def is_approved(self):
         return bool(self.decided_at) and self.state != ToolCallState.DENIED
+
+    def _note_progress(self, progress):
+        """Show what the tool says of its progress; of a call that has ended nobody wants to know."""
+        self.ensure_one()
+        if self.state != ToolCallState.INVOKING:
+            return
+        self.write({
+            "progress": _finite(progress.progress),
+            "progress_total": _finite(progress.total),
+            "progress_message": storable(progress.message or "")[:PROGRESS_MAX_CHARS],
+        })
+        if channel := self.channel_id:
+            Store(bus_channel=channel).add(self, list(PROGRESS)).bus_send()
 
     def _end(self, result):
         """Store the call's one result; a second one changes nothing."""
@@ -221,6 +240,7 @@ class AiToolCall(models.Model):
             "is_error",
             Store.One("message_id", []),
             Store.Attr("parts", lambda call: call.parts or []),
+            *PROGRESS,
             Store.Attr("read_only", lambda call: call.sudo().tool_id.read_only),
             "response",
             "round",
@@ -237,6 +257,11 @@ def _remembered(part, file):
     """`part` as its row remembers it; the bytes of `file` are not in there."""
     remembered = {"kind": part.kind, "name": part.name, "mime_type": part.mime_type, "uri": part.uri}
     return storable(remembered | ({"name": file.name, "attachment_id": file.id} if file else {"text": part.data}))
+
+
+def _finite(number):
+    """A number that a tool reported, as a column takes it."""
+    return number if number is not None and math.isfinite(number) else 0.0
 
 
 def _milliseconds(moment):
