@@ -11,6 +11,7 @@ from functools import partial
 
 from ..services import wire_v1
 from ..services.errors import RunError
+from ..services.events import Progress
 from ..services.messages import Message, ToolCall, ToolResult, Turn
 from ..services.specs import Outcome, RunInputs
 from ..services.states import RunState, ToolCallState
@@ -150,6 +151,9 @@ class Steps:
             record._broadcast()
 
         await self._database.transact(work)
+
+    async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
+        await self._database.transact(lambda env: self._call(env, call)._note_progress(progress))
 
     async def call_ended(self, call: ToolCall, result: ToolResult) -> None:
         def work(env):

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import history
 from .errors import RunError
-from .events import Event, Failed, RunFinished, RunStarted
+from .events import Event, Failed, Progress, RunFinished, RunStarted
 from .loop import Loop
 from .messages import AssistantMessage, Message, ToolCall, ToolResult, Turn, from_wire
 from .ports import Model, ReportProgress, Tools
@@ -88,6 +88,9 @@ class _NothingKept:
         pass
 
     async def call_sent(self, call: ToolCall) -> None:
+        pass
+
+    async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
         pass
 
     async def call_ended(self, call: ToolCall, result: ToolResult) -> None:

@@ -26,7 +26,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from .mcp_errors import explain, quote
-from .mcp_port import McpTool, McpUnreachable
+from .mcp_port import McpTool, McpUnreachable, McpWatch, NoWatch
 from .mcp_wire import ANSWER_MAX_BYTES, AnswerTooLarge, Exchange, PinnedTransport, WireClient, exchange, watched
 from .ports import ReportProgress
 from .specs import ServerSpec
@@ -58,10 +58,12 @@ class McpPool:
         connect_seconds: float = CONNECT_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
         backoff_seconds: Sequence[float] = BACKOFF_SECONDS,
+        watch: McpWatch = NoWatch(),
     ) -> None:
         self._connect_seconds = connect_seconds
         self._idle_seconds = idle_seconds
         self._backoff_seconds = backoff_seconds
+        self._watch = watch
         self._current: dict[ServerSpec, _Session] = {}
         self._alive: set[_Session] = set()  # the current ones, and replaced ones that are still at work or closing
         self._failures: dict[ServerSpec, _Failure] = {}

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any
 
 from services.errors import Fenced, RunError
-from services.events import Chunk, Notice, Reasoning
+from services.events import Chunk, Notice, Progress, Reasoning
 from services.messages import AssistantMessage, Message, ToolCall, ToolResult, Turn
 from services.ports import JournalRow, ReportProgress
 from services.specs import Outcome, RunInputs, ServerSpec, ToolSpec
@@ -79,6 +79,9 @@ class MemorySteps:
 
     async def call_sent(self, call: ToolCall) -> None:
         self._keep("sent", call.id)
+
+    async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
+        self._keep("progress", progress)
 
     async def call_ended(self, call: ToolCall, result: ToolResult) -> None:
         self._keep(str(result.state), call.id)
