@@ -236,7 +236,9 @@ class Loop:
 
     async def _end(self, call: ToolCall, result: ToolResult) -> None:
         await self._steps.call_ended(call, result)
-        self._results[call.id] = result
+        # files are kept for people by now; a run may go on for long, and only images are needed again
+        seen = tuple(part for part in result.parts if part.kind == "image") if self._room.sees_images else ()
+        self._results[call.id] = replace(result, parts=seen)
         self._report(call, result)
 
     def _announce(self, call: ToolCall, round: int) -> None:

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from services.loop import Loop
 from services.mcp_pool import McpPool
 from services.mcp_wire import ANSWER_MAX_BYTES
-from services.messages import ToolPart
+from services.messages import ToolCall, ToolPart, UserMessage
 from services.specs import Limits, ServerSpec, ToolSpec
 from services.tools import MAX_PARTS, MAX_TOOLS, ToolOutput, limit, open_tools
 from tests.fakes.mcp_servers import PIXEL, JsonServer, McpHttpServer, scripted, stdio_server
+from tests.fakes.memory import LocalTools, MemorySteps, ScriptedModel, answer, calls
 
 MEGABYTE = b"x" * (1 << 20)
 
@@ -240,3 +242,25 @@ def test_q36_cutting_keeps_what_else_there_is():
     assert cut.is_error
     assert cut.truncated
     assert replace(cut, text="", truncated=False, parts=()) == replace(output, text="")
+
+
+class ForgetfulSteps(MemorySteps):
+    async def call_ended(self, call, result):
+        pass
+
+
+def test_q36_a_run_does_not_hold_the_files_that_its_tools_returned():
+    taken = []
+
+    async def large(number):
+        taken.append(tracemalloc.get_traced_memory()[0])
+        return ToolOutput("A file.", parts=(ToolPart("file", "text/plain", chr(65 + number) * 2_000_000),))
+
+    replies = [calls(ToolCall(f"c{number}", "large", {"number": number})) for number in range(10)]
+    loop = Loop(ScriptedModel(*replies, answer("Done.")), ForgetfulSteps(), lambda event: None, max_rounds=20)
+    tracemalloc.start()
+    try:
+        asyncio.run(loop.run([UserMessage("Get them.")], LocalTools(large)))
+    finally:
+        tracemalloc.stop()
+    assert taken[-1] - taken[0] < 4_000_000
