@@ -105,9 +105,18 @@ def test_usage_is_taken_from_the_last_chunk_that_has_it():
     assert turn.usage == Usage(10, 7, 4)
 
 
-def test_usage_without_numbers_counts_nothing():
-    turn = turn_of(chunk([], usage={"prompt_tokens": None, "prompt_tokens_details": None}))
-    assert turn.usage == Usage()
+@pytest.mark.parametrize("usage", [
+    {"prompt_tokens": None, "prompt_tokens_details": None}, {"prompt_tokens": "7", "completion_tokens": -1}, {},
+])
+def test_usage_without_numbers_counts_nothing(usage):
+    assert turn_of(chunk([], usage=usage)).usage == Usage()
+
+
+@pytest.mark.parametrize("cached", [
+    {"prompt_tokens_details": {"cached_tokens": 4}}, {"prompt_cache_hit_tokens": 4}, {"cached_tokens": 4},
+], ids=["OpenAI", "DeepSeek", "Moonshot"])
+def test_cached_tokens_are_counted_under_every_name(cached):
+    assert turn_of(chunk([], usage={"prompt_tokens": 10, "completion_tokens": 1, **cached})).usage == Usage(10, 1, 4)
 
 
 # The catalogue's quirks
@@ -322,6 +331,7 @@ def test_a_call_that_is_said_again_in_full_is_one_call():
     assert calls_of(
         fragment(0, "a", "f", '{"n": '), fragment(0, arguments="1}"), fragment(0, "a", "f", '{"n": 1}'),
     ) == [("f", {"n": 1}, "a")]
+    assert calls_of(*[fragment(name="f", arguments='{"n": 1}')] * 2) == [("f", {"n": 1}, "")]
 
 
 def test_arguments_may_come_as_an_object():

@@ -153,6 +153,13 @@ def test_q02_without_any_index_calls_are_known_by_id_by_order_or_by_name(server,
     assert called(server, *frames) == [TIME, RATE]
 
 
+@pytest.mark.parametrize("label", [{"id": "a"}, {"id": ""}, {}], ids=["same id", "empty id", "no id"])
+@pytest.mark.parametrize("index", [0, None])
+def test_q02_a_call_that_is_said_again_in_full_is_one_call(server, index, label):
+    again = call_delta(index, **label, name="get_time", arguments='{"n": 1}')
+    assert called(server, again, again) == [TIME]
+
+
 @rows(3)
 def test_q03_a_continuation_whose_id_is_empty_opens_nothing(server, frames):
     assert called(server, *frames) == [TIME, RATE]

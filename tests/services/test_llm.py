@@ -383,8 +383,9 @@ def test_a_frame_that_is_no_chunk_ends_the_reply_with_an_error(server, frame):
     assert (items, type(problem)) == ([Chunk("Half")], ModelRefused)
 
 
-def test_a_web_page_is_no_answer(server):
-    server.script(Reply((b"<html>Welcome", hold()), headers={"Content-Type": "text/html; charset=utf-8"}))
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "text/event-stream"])
+def test_a_web_page_is_no_answer(server, kind):
+    server.script(Reply((b"\n", b"<html>Welcome", hold()), headers={"Content-Type": kind}))
 
     async def conversation(models):
         _items, problem = await listen(models.get(spec_of(server)))
