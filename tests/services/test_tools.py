@@ -244,11 +244,6 @@ def test_q36_cutting_keeps_what_else_there_is():
     assert replace(cut, text="", truncated=False, parts=()) == replace(output, text="")
 
 
-class ForgetfulSteps(MemorySteps):
-    async def call_ended(self, call, result):
-        pass
-
-
 def test_q36_a_run_does_not_hold_the_files_that_its_tools_returned():
     taken = []
 
@@ -257,7 +252,7 @@ def test_q36_a_run_does_not_hold_the_files_that_its_tools_returned():
         return ToolOutput("A file.", parts=(ToolPart("file", "text/plain", chr(65 + number) * 2_000_000),))
 
     replies = [calls(ToolCall(f"c{number}", "large", {"number": number})) for number in range(10)]
-    loop = Loop(ScriptedModel(*replies, answer("Done.")), ForgetfulSteps(), lambda event: None, max_rounds=20)
+    loop = Loop(ScriptedModel(*replies, answer("Done.")), MemorySteps(), lambda event: None, max_rounds=20)
     tracemalloc.start()
     try:
         asyncio.run(loop.run([UserMessage("Get them.")], LocalTools(large)))
