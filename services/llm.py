@@ -45,6 +45,7 @@ CONNECT_TIMEOUT_S = 10.0  # a provider that is there answers within one; a perso
 KEEPALIVE_S = 60.0  # for the next round, which comes when the tools are done
 DRAIN_TIMEOUT_S = 0.1  # from `[DONE]` to the end of the body, so that the connection can be used again
 MAX_EVENT_BYTES = 16 * 1024 * 1024  # one frame; a whole reply may come in one
+MAX_REPLY_BYTES = 128 * 1024 * 1024  # all frames: some 600,000 tokens, more than any model says in a reply
 REMEMBER_S = 3600.0  # then a server that was upgraded gets another chance
 GAVE_UP = {"error", "abort", "insufficient_system_resource"}  # reasons that are no end: Mistral, vLLM, DeepSeek
 
@@ -293,7 +294,7 @@ def _scope(quirk: Quirk, spec: ModelSpec) -> tuple[str, str, Quirk]:
 
 async def _frames(response: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
     """The chunks of a reply; what comes in their place is raised."""
-    async with aclosing(response.aiter_bytes()) as body:
+    async with aclosing(_bounded(response.aiter_bytes())) as body:
         start = await _start_of(body)
         match start.lstrip()[:1]:  # what it is, its first character says more reliably than its content type
             case b"<":
@@ -304,6 +305,16 @@ async def _frames(response: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
                 async with aclosing(_events(_joined(start, body), response.request)) as frames:
                     async for frame in frames:
                         yield frame
+
+
+async def _bounded(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a body that has an end."""
+    size = 0
+    async for piece in body:
+        size += len(piece)
+        if size > MAX_REPLY_BYTES:
+            raise Unusable("does not stop answering. Choose another model.")
+        yield piece
 
 
 async def _start_of(body: AsyncIterator[bytes]) -> bytes:

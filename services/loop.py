@@ -55,7 +55,7 @@ class Loop:
         self._results = dict(checkpoint.results)
         self._rounds = len(self._turns)  # started, so one more than turns while the model speaks
         self._refused_rounds = 0  # of the last ones, how many had calls of which none could be sent
-        self._partial = ""  # what it has said of the present round
+        self._partial: list[str] = []  # what it has said of the present round, piece by piece
         self._tools: Tools = NO_TOOLS
 
     async def run(self, messages: Sequence[Message], tools: Tools) -> Outcome:
@@ -77,7 +77,7 @@ class Loop:
     @property
     def outcome(self) -> Outcome:
         """How far the conversation came; its text is what was streamed."""
-        texts = [turn.message.text for turn in self._turns] + [self._partial]
+        texts = [*(turn.message.text for turn in self._turns), "".join(self._partial)]
         usage = sum((turn.usage for turn in self._turns), Usage())
         return Outcome(join_texts(texts), self._rounds, usage)
 
@@ -128,7 +128,7 @@ class Loop:
             raise ModelEmpty("The model gave no answer. Try again, or choose another model for this assistant.")
         await self._steps.turn_taken(self._rounds, turn, offered)
         self._turns.append(turn)
-        self._partial = ""
+        self._partial.clear()
         self._refused_rounds += 1  # until one of its calls is sent
         for call in turn.message.tool_calls:
             self._announce(call, self._rounds)
@@ -154,7 +154,7 @@ class Loop:
                 case Chunk(content):
                     if spoken_before and not self._partial:
                         self._emit(Chunk(TEXT_SEPARATOR))
-                    self._partial += content
+                    self._partial.append(content)
             self._emit(item)
         raise ModelEmpty("The model's reply had no end. Try again.")
 

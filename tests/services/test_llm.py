@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from services import llm_failures
+from services import llm, llm_failures
 from services.errors import (
     ModelEmpty,
     ModelRateLimited,
@@ -396,6 +396,16 @@ def test_a_web_page_is_no_answer(server, kind):
     assert isinstance(problem, ModelRefused)
     assert "web page" in problem.message
     assert "base URL" in problem.message
+
+
+@pytest.mark.parametrize("frames", [
+    lambda: sse(*[delta(content="on and ")] * 100, hold()), lambda: status(200, body={"choices": ["on and " * 1000]}),
+], ids=["streamed", "in one piece"])
+def test_a_reply_without_end_is_ended(server, monkeypatch, frames):
+    monkeypatch.setattr(llm, "MAX_REPLY_BYTES", 5000)
+    server.script(frames())
+    _items, problem = ask(server)
+    assert (type(problem), "does not stop answering" in problem.message) == (ModelRefused, True)
 
 
 # Asking differently
