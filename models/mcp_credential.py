@@ -6,6 +6,7 @@ It exists for its owner alone; others only learn how many there are.
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
 
+from ..services.mcp_port import CREDENTIALS_REJECTED
 from .common import notification
 
 
@@ -135,6 +136,14 @@ class McpServer(models.Model):
         return self.env._(
             "%(server)s wants your own credentials. Enter them under AI Assistants ▸ My Credentials.", server=self.name
         )
+
+    def _record_problem(self, problem):
+        """A person whose own credentials are turned down has to enter others; the server is well."""
+        credential = self._wants_own_credentials() and self._credential_of(self.env.user)
+        if credential and problem.startswith(CREDENTIALS_REJECTED):
+            credential._record(problem)
+        else:
+            super()._record_problem(problem)
 
     def _lister(self):
         """Shared tools are listed as the person at the button, or else as the server's own account."""

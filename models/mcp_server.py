@@ -278,6 +278,10 @@ class McpServer(models.Model):
         """It answers: whatever was wrong is over."""
         self.write({**HEALTHY, "state": "connected"})
 
+    def _record_problem(self, problem):
+        """A person could not use it."""
+        self.write({"state": "error", "state_message": storable(problem)})
+
     def _record_failure(self, problem, failures, retry_at):
         """Runs could not use it, `failures` times in a row; until `retry_at`, if there is one, they don't try again."""
         self.write({
@@ -317,7 +321,7 @@ class McpServer(models.Model):
             return [], str(error)
 
     def _report_problem(self, problem):
-        self.write({"state": "error", "state_message": storable(problem)})
+        self._record_problem(problem)
         return notification(problem, "danger", self.env._("%(server)s cannot be used", server=self.name))
 
     def _take_over(self, found):

@@ -15,9 +15,8 @@ from typing import Any
 
 from odoo.exceptions import AccessError
 
-from ..services.mcp_errors import CREDENTIALS_REJECTED
 from ..services.mcp_pool import McpPool
-from ..services.mcp_port import McpTool, McpUnreachable
+from ..services.mcp_port import CREDENTIALS_REJECTED, McpTool, McpUnreachable
 from ..services.specs import ServerSpec
 from .database import Database
 

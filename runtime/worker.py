@@ -23,6 +23,7 @@ from ..services.runner import Runner
 from . import queue
 from .database import Database
 from .event_log import EventLog
+from .servers import ServerRecords
 from .store import Store
 
 CONCURRENCY = 1000  # runs of one host; they only wait
@@ -96,11 +97,13 @@ async def _serve_once(db_name: str) -> None:
 async def _execution(db_name: str) -> AsyncIterator["_Execution"]:
     """What runs need, opened together and closed in the opposite order."""
     database, log = Database(db_name), EventLog(_conninfo(db_name))
-    store, journal, models, pool = Store(database), Journal(log), Models(), McpPool()
+    servers = ServerRecords(database)
+    store, journal, models, pool = Store(database), Journal(log), Models(), McpPool(watch=servers)
     execution = _Execution(store, Runner(store, journal, models, pool))
     chores = [
         asyncio.create_task(_repeatedly(SWEEP_S, store.sweep)),
         asyncio.create_task(_repeatedly(TYPING_S, execution.show_running)),
+        asyncio.create_task(servers.keep(pool)),
     ]
     try:
         yield execution

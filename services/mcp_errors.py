@@ -11,11 +11,11 @@ import httpx2
 from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, UNSUPPORTED_PROTOCOL_VERSION
 
+from .mcp_port import CREDENTIALS_REJECTED
 from .mcp_wire import AnswerEncoded, AnswerTooLarge, Exchange
 from .specs import ServerSpec
 from .url_guard import UrlRefused
 
-CREDENTIALS_REJECTED = "The server rejected the credentials"  # how the sentence begins; the server itself is well
 QUOTE_MAX_CHARS = 200  # of what a server says about itself
 SECRET_MIN_CHARS = 6  # shorter header values ("2", "true") keep no secret, and are in every text
 _ANSWER_TYPES = frozenset({"application/json", "text/event-stream", ""})

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .ports import ReportProgress
     from .tools import ToolOutput
 
+CREDENTIALS_REJECTED = "The server rejected the credentials"  # how that problem begins; the server itself is well
+
 
 class McpUnreachable(Exception):
     """An MCP server cannot be used. `message` is one sentence for people, without a secret."""

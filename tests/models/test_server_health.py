@@ -5,7 +5,9 @@ from datetime import timedelta
 from odoo import fields
 from odoo.addons.ai_discuss.runtime import servers
 from odoo.addons.ai_discuss.runtime.servers import ServerRecords
-from odoo.addons.ai_discuss.services.mcp_errors import CREDENTIALS_REJECTED
+from odoo.addons.ai_discuss.services.mcp_port import CREDENTIALS_REJECTED
+
+from tests.fakes.mcp_servers import McpHttpServer
 
 from .common import AiCase, offered
 
@@ -131,6 +133,15 @@ class TestPersonalCredentials(HealthCase):
         self.assertEqual((self.credential.state, self.credential.state_message), ("error", REJECTED))
         self.recover()
         self.assertEqual((self.credential.state, self.credential.state_message), ("connected", False))
+
+    def test_a_manager_who_is_turned_down_at_the_button_does_not_either(self):
+        with McpHttpServer(token="another") as peer:
+            self.server.url = peer.url
+            mias = self.env["mcp.credential"].with_user(self.mia).create({"server_id": self.server.id, "token": "mias"})
+            self.server.state = "connected"
+            action = self.server.with_user(self.mia).action_sync_tools()
+        self.assertEqual(action["params"]["type"], "danger")
+        self.assertEqual((mias.state, self.server.state), ("error", "connected"))
 
     def test_a_server_that_is_down_is_down_whoever_notices(self):
         self.break_down()
