@@ -44,9 +44,7 @@ def test_a_stop_that_meets_a_step_begins_anew_without_a_word_in_the_log(conversa
 
 @pytest.mark.parametrize(("command", "state", "sent"), [("approve", "done", ["add"]), ("deny", "denied", [])])
 def test_a_decision_lets_the_same_stream_go_on(conversation, workshop, team, live, command, state, sent):
-    server_id = conversation.use(workshop)
-    tool_ids = live.admin.call("mcp.tool", "search", [("server_id", "=", server_id)])
-    live.admin.call("mcp.tool", "write", tool_ids, {"approval": "ask"})
+    _ask_before_each_call(conversation, workshop, live)
     conversation.model.script(calls(("add", {"a": 2, "b": 3}, "call_a")), text("Well."))
     with conversation.post() as stream:
         frames = stream.until("approval")
@@ -60,6 +58,65 @@ def test_a_decision_lets_the_same_stream_go_on(conversation, workshop, team, liv
     assert (result["id"], result["state"]) == (call_id, state)
     assert [name for name, _arguments in workshop.calls] == sent
     assert text_of(frames) == "Well."
+
+
+def test_a_denial_is_told_at_once_although_another_call_still_waits(conversation, workshop, team, live):
+    _ask_before_each_call(conversation, workshop, live)
+    conversation.model.script(
+        calls(("add", {"a": 2, "b": 3}, "call_a"), ("add", {"a": 4, "b": 5}, "call_b")), text("Well.")
+    )
+    with conversation.post() as stream:
+        frames = stream.until("approval") + stream.until("approval")
+        run_url = _url_of_parked(live, frames[0].run_id)
+        assert team.alice.api.post(f"{run_url}/deny", json={"id": "call_a"}).json()["state"] == "waiting"
+        told = stream.until("tool_result")
+        assert (told[-1].payload["id"], told[-1].payload["state"]) == ("call_a", "denied")
+        assert team.alice.api.post(f"{run_url}/approve", json={"id": "call_b"}).json()["state"] == "queued"
+        frames += told + stream.rest()
+    check_complete(frames)
+    assert [arguments for _name, arguments in workshop.calls] == [{"a": 4, "b": 5}]
+
+
+def test_what_a_parked_run_has_consumed_is_counted_once(conversation, workshop, team, live):
+    _ask_before_each_call(conversation, workshop, live)
+    [provider_id] = live.sql("SELECT provider_id FROM ai_assistant WHERE id = %s", conversation.assistant_id)[0]
+    live.admin.create("ai.model", provider_id=provider_id, name="scripted", input_price=1_000, output_price=10_000)
+    conversation.model.script(calls(("add", {"a": 2, "b": 3}, "call_a")), text("Well."))
+    with conversation.post() as stream:
+        frames = stream.until("approval")
+        [parked] = _consumed(live, frames[0].run_id)
+        team.alice.api.post(f"/api/ai/run/{frames[0].run_id}/approve", json={"id": "call_a"})
+        done = stream.rest()[-1].payload
+    assert done["usage"] == {"input_tokens": 20, "output_tokens": 10, "cached_tokens": 0}
+    [ended] = _consumed(live, frames[0].run_id)
+    assert [parked, ended] == [(10, 5, 0.06, "scripted"), (20, 10, 0.12, "scripted")]
+
+
+def test_a_decision_that_comes_after_the_end_is_refused_in_plain_words(conversation, workshop, team, live):
+    _ask_before_each_call(conversation, workshop, live)
+    conversation.model.script(calls(("add", {"a": 2, "b": 3}, "call_a")))
+    with conversation.post() as stream:
+        frames = stream.until("approval")
+        run_url = _url_of_parked(live, frames[0].run_id)
+        assert team.alice.api.post(f"{run_url}/stop").json()["state"] == "cancelled"
+        frames += stream.rest()
+    check_complete(frames)
+    assert refusal(team.alice.api.post(f"{run_url}/approve", json={"id": "call_a"})) == (409, "not_waiting")
+    assert workshop.calls == []
+    assert "Stopped by alice." in conversation.messages()[-1]["body"]
+
+
+def test_the_command_of_a_conversation_stops_what_its_caller_has_asked(conversation, team):
+    gate = hold()
+    conversation.model.script(text("Once upon", gate, " a time"))
+    with conversation.post() as stream:
+        frames = stream.until("chunk")
+        team.alice.person.call("discuss.channel", "execute_command_ai_stop", [conversation.id], body="/stop")
+        frames += stream.rest()
+    check_complete(frames)
+    assert frames[-1].payload["state"] == "cancelled"
+    conversation.model.wait_for_disconnect()
+    assert "Stopped by alice." in conversation.messages()[-1]["body"]
 
 
 @pytest.mark.parametrize("command", ["stop", "approve", "deny"])
@@ -89,3 +146,19 @@ def test_a_call_that_the_run_has_not_is_refused(conversation, team):
         run_id = stream.rest()[0].run_id
     answer = team.alice.api.post(f"/api/ai/run/{run_id}/approve", json={"id": "call_1"})
     assert refusal(answer) == (400, "bad_request")
+
+
+def _ask_before_each_call(conversation, workshop, live) -> None:
+    server_id = conversation.use(workshop)
+    tool_ids = live.admin.call("mcp.tool", "search", [("server_id", "=", server_id)])
+    live.admin.call("mcp.tool", "write", tool_ids, {"approval": "ask"})
+
+
+def _url_of_parked(live, run_id: int) -> str:
+    """The run's address, once its host has let go of it: the frames of its calls are a moment earlier."""
+    live.eventually(lambda: live.sql("SELECT 1 FROM ai_run WHERE id = %s AND state = 'waiting'", run_id))
+    return f"/api/ai/run/{run_id}"
+
+
+def _consumed(live, run_id: int) -> list[tuple]:
+    return live.sql("SELECT input_tokens, output_tokens, cost::float, model_name FROM ai_run WHERE id = %s", run_id)

@@ -5,11 +5,10 @@ import json
 from odoo.addons.ai_discuss.runtime import inputs, queue
 from odoo.addons.ai_discuss.services.errors import Fenced, ModelTimeout
 from odoo.addons.ai_discuss.services.events import Chunk
-from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, ToolResult, Turn, Usage, UserMessage
-from odoo.addons.ai_discuss.services.specs import Outcome
+from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, ToolResult, Turn
 from odoo.addons.ai_discuss.services.states import IllegalTransition, RunState, ToolCallState
 from odoo.addons.ai_discuss.services.transcript import encode_turn
-from odoo.exceptions import AccessError, UserError
+from odoo.exceptions import AccessError
 from psycopg2.errors import UniqueViolation
 
 from .common import RunCase

@@ -1,13 +1,13 @@
-"""What people do with runs: stop them, from wherever they are, and decide on their calls. Who may, and what comes of it."""
+"""What people do with runs: stop them, from wherever they are, and decide on their calls. Who may, what comes of it."""
 
 import json
 from unittest.mock import patch
 
 from odoo.addons.ai_discuss.models.ai_run_control import NotWaiting
 from odoo.addons.ai_discuss.runtime import inputs
-from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, ToolResult, Turn, Usage, UserMessage
+from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, Turn, Usage, UserMessage
 from odoo.addons.ai_discuss.services.specs import Outcome
-from odoo.addons.ai_discuss.services.states import RunState, ToolCallState
+from odoo.addons.ai_discuss.services.states import RunState
 from odoo.addons.ai_discuss.services.transcript import encode_turn
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import Form
@@ -85,7 +85,7 @@ class TestDeciding(ControlCase):
             self.assertNotIn("messages", run.with_user(user).read()[0])
 
     def test_a_denial_is_told_at_once_and_not_again(self):
-        run, (first, _second) = self.park("approval", "approval")
+        run, _calls = self.park("approval", "approval")
         run.with_user(self.ann)._decide("call0", approved=False)
         self.assertEqual(self.kinds(run), ["run", "tool_call", "tool_result"])
         self.assertEqual((self.frames(run)[-1]["id"], self.frames(run)[-1]["state"]), ("call0", "denied"))
@@ -93,7 +93,8 @@ class TestDeciding(ControlCase):
         run._begin(2)
         self.assertIn("call0", inputs.load(run).checkpoint.reported)
         run._finish(RunState.DONE, "Then not.")
-        self.assertEqual([frame["id"] for frame in self.frames(run) if frame["type"] == "tool_result"], ["call0", "call1"])
+        results = [frame["id"] for frame in self.frames(run) if frame["type"] == "tool_result"]
+        self.assertEqual(results, ["call0", "call1"])
 
     def test_a_denial_while_the_run_still_works_is_told_when_it_waits(self):
         run = self.running()
