@@ -2,15 +2,22 @@ import {
     click,
     contains,
     defineMailModels,
+    focus,
     insertText,
     openDiscuss,
     start,
     startServer,
-    triggerHotkey,
 } from "@mail/../tests/mail_test_helpers";
 import { describe, expect, test } from "@odoo/hoot";
 import { press } from "@odoo/hoot-dom";
-import { asyncStep, Command, getService, onRpc, serverState, waitForSteps } from "@web/../tests/web_test_helpers";
+import {
+    asyncStep,
+    Command,
+    getService,
+    onRpc,
+    serverState,
+    waitForSteps,
+} from "@web/../tests/web_test_helpers";
 
 describe.current.tags("desktop");
 defineMailModels();
@@ -60,7 +67,10 @@ async function openRun({ calls = [{}], isMine = true, isManager = false } = {}) 
         ],
         "ai.tool.call": calls.map((call, index) => ({ ...waitingCall(index + 1), ...call })),
         "res.partner": [{ id: bobPartnerId, name: "Bob" }],
-        "res.users": [{ id: bobId, partner_id: bobPartnerId }],
+        "res.users": [
+            { id: bobId, partner_id: bobPartnerId },
+            { id: serverState.userId, partner_id: serverState.partnerId },
+        ],
     });
     await openDiscuss(channelId);
     await contains(".o-mail-Message:contains('Delete it')");
@@ -176,13 +186,13 @@ test("an answer that is no JSON is told as a server that cannot be reached", asy
 
 test("with the keyboard, one decision leads to the next, and the last to the composer", async () => {
     answerCommands();
-    const pyEnv = await openRun({ calls: [{}, {}] });
-    const buttons = document.querySelectorAll(".o-ai-Approval-approve");
-    buttons[0].focus();
+    const pyEnv = await openRun({ calls: [{}, { display_name: "Empty the bin" }] });
+    await focus(".o-ai-Approval-approve[aria-label='Approve Delete a note']");
     await press("Enter");
     await waitForSteps(["approve call-1"]);
-    await contains(".o-ai-ToolCall:eq(1) .o-ai-Approval-approve:focus");
+    await contains(".o-ai-Approval-approve[aria-label='Approve Empty the bin']:focus");
     tell(pyEnv, { decided_by: serverState.userId, id: 1, state: "pending" });
+    await contains(".o-ai-Approval", { count: 1 });
     await press("Enter");
     await waitForSteps(["approve call-2"]);
     await contains(".o-mail-Composer-input:focus");
@@ -215,7 +225,8 @@ test("/stop is a command where an assistant is at work", async () => {
     await insertText(".o-mail-Composer-input", "/st");
     await contains(".o-mail-NavigableList-item:contains('stop')");
     await insertText(".o-mail-Composer-input", "op ");
-    triggerHotkey("Enter");
+    await contains(".o-mail-NavigableList-item", { count: 0 });
+    await press("Enter");
     await waitForSteps(["stop in 1 channel"]);
 });
 

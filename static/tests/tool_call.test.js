@@ -111,6 +111,53 @@ test("a call changes with the server's", async () => {
     await contains(".o-ai-ToolCall-response:text(12 o'clock)");
 });
 
+test("a denied call is not said to have been used, nor to have failed", async () => {
+    await openReply({ is_error: true, response: "Denied by Bob.", state: "denied" });
+    await contains(".o-ai-ToolCallList-summary:contains('Did not use Current time')");
+    await contains(".o-ai-ToolCallList-summary:contains('1 denied')");
+    expect(".o-ai-ToolCallList-summary:contains('failed')").toHaveCount(0);
+});
+
+test("links of a result can be opened where that is safe, and only there", async () => {
+    await openReply({
+        parts: [
+            { kind: "link", name: "Manual", uri: "https://example.com/manual" },
+            { kind: "link", name: "Trap", uri: "javascript:alert(1)" },
+        ],
+    });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall-links a", { count: 1 });
+    await contains(".o-ai-ToolCall-links a[target='_blank'][rel='noopener noreferrer']:text('Manual')");
+    await contains(".o-ai-ToolCall-links span:text('Trap')");
+});
+
+test("structured data is shown where the text does not say the same", async () => {
+    await openReply({
+        parts: [
+            { kind: "structured", text: '{"time": "12:00"}' },
+            { kind: "structured", text: '{"zone": "UTC"}' },
+        ],
+    });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall-structured", { count: 1 });
+    expect(".o-ai-ToolCall-structured").toHaveText('{\n  "zone": "UTC"\n}', { raw: true });
+});
+
+test("images and files of a result are shown, and nobody can remove them", async () => {
+    await openReply({ attachment_ids: [5, 6] });
+    getService("mail.store").insert({
+        "ir.attachment": [
+            { id: 5, mimetype: "image/png", name: "chart.png" },
+            { id: 6, mimetype: "text/plain", name: "list.txt" },
+        ],
+    });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall .o-mail-AttachmentContainer", { count: 2 });
+    await contains(".o-ai-ToolCall img.o-mail-AttachmentImage[alt='chart.png']");
+    await contains(".o-ai-ToolCall .o-mail-AttachmentCard:contains('list.txt')");
+    await contains(".o-ai-ToolCall .o-mail-Attachment-unlink", { count: 0 });
+});
+
 test("a reply without tool calls has no list of them", async () => {
     await openReply();
     await contains(".o-ai-ToolCallList", { count: 0 });

@@ -46,7 +46,7 @@ export class Approval extends Component {
     async decide(decision) {
         this.state.sent = decision;
         if (await this.run.command(decision, { id: this.props.toolCall.call_id })) {
-            this.props.onDecided?.();
+            this.props.onDecided?.(this.props.toolCall);
         } else {
             this.state.sent = null;
         }

@@ -32,9 +32,15 @@ export class ActiveRun extends Component {
         return run.isControllable ? _t("needs your approval") : _t("needs an approval");
     }
 
-    /** Who decides with the keyboard goes on with it: to the next decision, or to the composer. */
-    onDecided() {
-        const next = this.root.el?.querySelector(".o-ai-Approval-approve:not(:disabled)");
+    /**
+     * Who decides with the keyboard goes on with it: to the next decision, or to the composer.
+     *
+     * @param {import("models").AiToolCall} decided
+     */
+    onDecided(decided) {
+        const next = this.root.el?.querySelector(
+            `.o-ai-Approval:not([data-id='${decided.id}']) .o-ai-Approval-approve:not(:disabled)`
+        );
         if (next) {
             next.focus();
         } else {
