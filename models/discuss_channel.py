@@ -64,7 +64,7 @@ class DiscussChannel(models.Model):
         return ["ai_reply_mode", Store.Attr("has_ai_assistant", lambda channel: bool(channel.sudo().ai_assistant_id))]
 
     def _ai_active_runs(self, target):
-        """The runs that have not ended, with their calls: whoever opens a conversation sees what waits for a decision."""
+        """The runs that have not ended, with their calls: who opens a conversation sees what waits for a decision."""
         # sudo: ai.run - whoever may read a conversation may read how the replies in it come about
         runs = self.env["ai.run"].sudo().search([("channel_id", "in", self.ids), ("finished_at", "=", False)])
         runs_by_channel = runs.grouped("channel_id")
