@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Self
 
 from . import context, history
 from .errors import ModelEmpty
@@ -26,7 +27,7 @@ from .events import (
     now_ms,
 )
 from .messages import TEXT_SEPARATOR, Message, ToolCall, ToolResult, Turn, Usage, join_texts, without_surrogates
-from .ports import Model, ReportProgress, Steps, Tools
+from .ports import Model, Steps, Tools
 from .specs import Checkpoint, Outcome, Room
 from .states import ToolCallState
 from .tools import NO_TOOLS, Tool
@@ -34,6 +35,7 @@ from .tools import NO_TOOLS, Tool
 _logger = logging.getLogger(__name__)
 
 MAX_IDENTICAL_CALLS = 3  # a fourth call with the same arguments cannot tell the model anything new
+PROGRESS_PAUSE_S = 1.0  # between two steps of one call's progress: people read them
 MAX_REFUSED_ROUNDS = 4  # in a row: a mistake and three more tries after being told what is wrong
 
 
@@ -220,19 +222,14 @@ class Loop:
     async def _invoke(self, call: ToolCall) -> ToolResult:
         started = time.monotonic()
         try:
-            output = await self._tools.call(self._tools.offered[call.name], call.arguments, self._reporter(call))
+            async with _Progressing(call, self._steps, self._emit) as progressing:
+                output = await self._tools.call(self._tools.offered[call.name], call.arguments, progressing.report)
         except Exception:  # a fault of ours: the conversation goes on, and the log has the rest
             _logger.exception("The call %s of the tool %s failed unexpectedly", call.id, call.name)
             return ToolResult(call.id, "The tool failed unexpectedly.", ToolCallState.ERROR, _elapsed_ms(started))
         state = ToolCallState.ERROR if output.is_error else ToolCallState.DONE
         text = without_surrogates(output.text)  # half a character could be neither stored nor sent
         return ToolResult(call.id, text, state, _elapsed_ms(started), output.truncated, output.parts)
-
-    def _reporter(self, call: ToolCall) -> ReportProgress:
-        def report(progress: float, total: float | None, message: str | None) -> None:
-            self._emit(Progress(call.id, progress, total, message))
-
-        return report
 
     async def _end(self, call: ToolCall, result: ToolResult) -> None:
         await self._steps.call_ended(call, result)
@@ -256,6 +253,40 @@ class Loop:
     def _real_name(self, call: ToolCall) -> str:
         tool = self._tools.offered.get(call.name)
         return tool.spec.name if tool else call.name
+
+
+class _Progressing:
+    """A call while it runs: all its progress is an event, and the newest a step, beside the call and in no hurry."""
+
+    def __init__(self, call: ToolCall, steps: Steps, emit: Callable[[Event], None]):
+        self._call = call
+        self._steps = steps
+        self._emit = emit
+        self._newest: Progress | None = None  # that is no step yet
+        self._telling: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.wait([self._telling])
+
+    def report(self, progress: float, total: float | None, message: str | None) -> None:
+        self._newest = Progress(self._call.id, progress, total, message)
+        self._emit(self._newest)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        while newest := self._newest:
+            self._newest = None
+            try:
+                await self._steps.call_progressed(self._call, newest)
+            except Exception:  # noqa: BLE001 - whatever is wrong, the call's end will meet it, too
+                _logger.debug("The progress of call %s could not be kept", self._call.id, exc_info=True)
+            await asyncio.sleep(PROGRESS_PAUSE_S)
 
 
 def _without_calls(turn: Turn) -> Turn:

@@ -9,6 +9,7 @@ from services.events import (
     ApprovalRequested,
     Chunk,
     Notice,
+    Progress,
     Restart,
     RoundEnded,
     ToolCallFinished,
@@ -223,6 +224,69 @@ def test_a_call_that_asks_waits_and_the_calls_beside_it_run():
     assert states == [ToolCallState.PENDING, ToolCallState.APPROVAL]
     assert [event.id for event in conversation.of(ApprovalRequested)] == ["b"]
     assert [event.id for event in conversation.of(ToolCallFinished)] == ["a"]
+
+
+class ReportingTools(LocalTools):
+    """One tool, `count`, that reports every step up to `number`, and then lets others work."""
+
+    def __init__(self):
+        super().__init__(self.count)
+
+    async def count(self, number):
+        return f"counted to {number}"
+
+    async def call(self, tool, arguments, report):
+        for step in range(1, arguments["number"] + 1):
+            report(step, arguments["number"], None)
+        await asyncio.sleep(0)
+        return await super().call(tool, arguments, report)
+
+
+def counting(number):
+    return Conversation(
+        calls(ToolCall("a", "count", {"number": number})), answer("Done."), tools=ReportingTools(),
+    )
+
+
+def test_q35_all_progress_of_a_call_is_an_event_and_only_the_newest_is_a_step():
+    conversation = counting(100)
+    conversation.run()
+    assert [event.progress for event in conversation.of(Progress)] == list(range(1, 101))
+    assert [subject for what, subject in conversation.steps.log if what == "progress"] == [Progress("a", 100, 100)]
+
+
+def test_q35_progress_that_cannot_be_kept_costs_the_call_nothing():
+    async def hang(call, progress):
+        await asyncio.Event().wait()
+
+    async def fail(call, progress):
+        raise ConnectionError
+
+    for call_progressed in (hang, fail):
+        conversation = counting(3)
+        conversation.steps.call_progressed = call_progressed
+        conversation.run()
+        assert [event.result for event in conversation.of(ToolCallFinished)] == ["counted to 3"]
+
+
+def test_q35_progress_becomes_a_step_again_after_a_pause(monkeypatch):
+    monkeypatch.setattr("services.loop.PROGRESS_PAUSE_S", 0)
+
+    class Patient(ReportingTools):
+        """Reports the next step when the one before has been kept."""
+
+        async def call(self, tool, arguments, report):
+            for step in range(1, 4):
+                report(step, None, None)
+                while len(conversation.steps.log) < step + 2:  # the turn and the sending came first
+                    await asyncio.sleep(0)
+            return ToolOutput("all")
+
+    conversation = counting(3)
+    conversation.tools = Patient()
+    conversation.run()
+    kept = [subject.progress for what, subject in conversation.steps.log if what == "progress"]
+    assert kept == [1, 2, 3]
 
 
 def resumed(**progress):
