@@ -1,10 +1,14 @@
 """What fits into one request to a model: estimated tokens, the order in which things are left out, images."""
 
+import asyncio
+
 import pytest
 
 from services import context
 from services.context import LEFT_OUT, MAX_IMAGES, MIN_RESULT_TOKENS, estimate, fit, images_of, room_for, trim
+from services.events import Notice
 from services.history import repair
+from services.loop import Loop
 from services.messages import (
     AssistantMessage,
     SystemMessage,
@@ -17,6 +21,7 @@ from services.messages import (
 )
 from services.specs import ModelSpec, Room, ServerSpec, ToolSpec
 from services.states import ToolCallState
+from tests.fakes.memory import LocalTools, MemorySteps, ScriptedModel, answer, calls
 
 PNG = "iVBORw0KGgoAAAA"
 QUESTION = UserMessage("?")
@@ -218,3 +223,20 @@ def test_a_result_that_is_left_out_takes_its_images_with_it():
 
 def test_a_stored_request_carries_no_images_of_results():
     assert to_wire(ToolMessage("a", "noon", (picture(1),))) == to_wire(ToolMessage("a", "noon"))
+
+
+# -- in a run
+
+
+def test_a_run_asks_with_what_fits_and_people_are_told_once():
+    async def read(page):
+        return f"{page}" * 4_000
+
+    events = []
+    pages = [calls(ToolCall(f"c{page}", "read", {"page": page})) for page in range(4)]
+    model = ScriptedModel(*pages, answer("Done."))
+    loop = Loop(model, MemorySteps(), events.append, max_rounds=10, room=Room(2_200))
+    asyncio.run(loop.run([QUESTION], LocalTools(read)))
+    read_at_last = [message.text[:1] for message in model.requests[-1][0] if isinstance(message, ToolMessage)]
+    assert read_at_last == ["[", "[", "2", "3"]
+    assert [event.code for event in events if isinstance(event, Notice)] == ["results_shortened"]
