@@ -185,8 +185,9 @@ class DiscussChannel(models.Model):
         return self.env["mcp.server"].sudo().search([(field, "in", self.ids)])
 
     def _ai_is_attachable(self, server):
-        is_personal = server.scope == "user" and server.user_id.active
-        return is_personal and server.user_id.partner_id in self._ai_member_partners()
+        owner = server.user_id
+        works_here = server.scope == "user" and owner.active and owner._is_internal()
+        return works_here and owner.partner_id in self._ai_member_partners()
 
     def _ai_member_partners(self):
         # sudo: discuss.channel - who is a member decides what is offered, and is not shown
