@@ -1,0 +1,61 @@
+"""What the web client is told of runs and their calls, when a conversation is opened."""
+
+from odoo.addons.mail.tools.discuss import Store
+from odoo.tests import new_test_user
+
+from .common import RunCase
+
+
+class TestStoreData(RunCase):
+    def opened(self, channels=None, user=None):
+        """The store's data when these conversations are opened by `user`: records by model and id."""
+        channels = (channels or self.channel).with_user(user or self.ann)
+        channels.invalidate_recordset()
+        data = Store().add(channels).get_result()
+        return {model: {record["id"]: record for record in records} for model, records in data.items()}
+
+    def test_who_opens_a_conversation_is_told_what_waits_in_it_and_for_whom(self):
+        run = self.running()
+        call = self.call(run, state="approval")
+        data = self.opened()
+        self.assertEqual(data["discuss.channel"][self.channel.id]["ai_run_ids"], run.ids)
+        self.assertEqual(data["ai.run"][run.id]["user_id"], self.ann.id)
+        self.assertEqual(data["ai.run"][run.id]["tool_call_ids"], call.ids)
+        self.assertEqual(data["ai.run"][run.id]["assistant_partner_id"], self.assistant.partner_id.id)
+        self.assertEqual(data["ai.tool.call"][call.id]["state"], "approval")
+        self.assertEqual(data["res.users"][self.ann.id]["partner_id"], self.ann.partner_id.id)
+        self.assertEqual(data["res.partner"][self.ann.partner_id.id]["name"], self.ann.partner_id.name)
+
+    def test_who_decided_is_told_by_name(self):
+        run = self.running()
+        call = self.call(run, state="approval")
+        run.with_user(self.ann).sudo(False)._decide(call.call_id, approved=True)
+        data = self.opened()
+        self.assertEqual(data["ai.tool.call"][call.id]["decided_by"], self.ann.id)
+        self.assertEqual(data["res.users"][self.ann.id]["partner_id"], self.ann.partner_id.id)
+
+    def test_a_run_that_has_ended_is_not_told_of_again(self):
+        run = self.request().sudo()
+        run._finish("cancelled")
+        data = self.opened()
+        self.assertEqual(data["discuss.channel"][self.channel.id]["ai_run_ids"], [])
+        self.assertNotIn("ai.run", data)
+
+    def test_a_portal_member_is_told_as_well(self):
+        paula = new_test_user(self.env, "portal paula", "base.group_portal")
+        self.channel.sudo()._add_members(users=paula)
+        run = self.request().sudo()
+        self.assertIn(run.id, self.opened(user=paula)["ai.run"])
+
+    def test_the_runs_of_many_conversations_are_found_with_one_query(self):
+        new_chat = self.assistant.with_user(self.ann).open_chat
+        channels = self.channel.browse([new_chat(new=True) for _ in range(5)]).with_user(self.ann)
+        self.env.flush_all()
+        with self.assertQueryCount(1):
+            channels._ai_active_runs(Store().target)
+
+    def test_managers_are_told_that_they_are(self):
+        for user, is_manager in ((self.ann, False), (self.boss, True)):
+            store = Store()
+            user.with_user(user)._init_store_data(store)
+            self.assertIs(store.get_result()["Store"]["is_ai_manager"], is_manager)
