@@ -24,7 +24,8 @@ from .tools import ToolOutput
 SAFE_LINK = re.compile(r"(https?://|mailto:)[^\s\x00-\x1f]+", re.IGNORECASE)
 LINK_MAX_CHARS = 2000  # what browsers and proxies take
 
-_SHOWN_AS = {"image": "image", "audio": "audio"}  # by the first half of a type; everything else is a file
+_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,100}", re.ASCII)
+_FAMILIES = ("image", "audio")  # of types that are more to people than a file
 
 
 def to_output(result: CallToolResult) -> ToolOutput:
@@ -54,7 +55,7 @@ def _read(block: Any) -> tuple[str, ToolPart | None]:
         case ResourceLink():
             return _read_link(block)
         case EmbeddedResource(resource=BlobResourceContents() as blob):
-            return _read_file("file", blob.blob, blob.mime_type or "", str(blob.uri))
+            return _read_file("file", blob.blob, blob.mime_type, str(blob.uri))
         case EmbeddedResource(resource=resource):
             return f"[resource <{resource.uri}>]\n{resource.text}", None
         case _:
@@ -65,22 +66,29 @@ def _read_link(link: ResourceLink) -> tuple[str, ToolPart | None]:
     uri, name = str(link.uri), link.title or link.name
     about = f": {link.description}" if link.description else ""
     is_safe = len(uri) <= LINK_MAX_CHARS and SAFE_LINK.fullmatch(uri)
-    part = ToolPart("link", link.mime_type or "", uri=uri, name=name[:LINK_MAX_CHARS]) if is_safe else None
+    part = ToolPart("link", _named_type(link.mime_type), uri=uri, name=name[:LINK_MAX_CHARS]) if is_safe else None
     return f"[link: {name} <{uri}>{about}]", part
 
 
-def _read_file(announced_as: str, data: str, claimed: str, uri: str = "") -> tuple[str, ToolPart | None]:
+def _read_file(announced_as: str, data: str, claimed: str | None, uri: str = "") -> tuple[str, ToolPart | None]:
     """A file is what its bytes say: an "image" that no browser or model takes for one is some file."""
     where = f" <{uri}>" if uri else ""
-    claimed = claimed.partition(";")[0].strip().lower()
     content = _decoded(data)
     if not content:
-        return f"[{announced_as}{where}: {claimed or 'unknown type'}, cannot be read]", None
+        return f"[{announced_as}{where}: {_named_type(claimed) or 'unknown type'}, cannot be read]", None
     recognised = recognise(content)
-    kind = _SHOWN_AS.get(recognised.partition("/")[0], "file")
-    mime_type = recognised or claimed or UNKNOWN
-    part = ToolPart(kind, mime_type, base64.b64encode(content).decode(), uri, uri.rstrip("/").rpartition("/")[2])
+    family = recognised.partition("/")[0]
+    kind = family if family in _FAMILIES else "file"
+    mime_type = recognised or _named_type(claimed) or UNKNOWN
+    name = re.split("[?#]", uri)[0].rstrip("/").rpartition("/")[2]  # what follows may be a secret
+    part = ToolPart(kind, mime_type, base64.b64encode(content).decode(), uri[:LINK_MAX_CHARS], name)
     return f"[{kind}{where}: {mime_type}, {len(content)} bytes]", part
+
+
+def _named_type(claimed: str | None) -> str:
+    """The type that a server names, without its parameters; empty where that is none."""
+    name = (claimed or "").partition(";")[0].strip().lower()
+    return name if _TYPE.fullmatch(name) else ""
 
 
 def _decoded(data: str) -> bytes:

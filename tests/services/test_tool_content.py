@@ -7,7 +7,7 @@ import pytest
 from mcp_types import CallToolResult, ImageContent, TextContent
 
 from services.messages import ToolPart
-from services.tool_content import to_output
+from services.tool_content import LINK_MAX_CHARS, to_output
 from tests.fakes.mcp_servers import PAGE, PIXEL, TONE
 
 JPEG = base64.b64encode(b"\xff\xd8\xff\xfb\xff\xbf\xff").decode()
@@ -116,3 +116,22 @@ def test_q37_a_link_that_is_not_safe_to_open_is_only_described(uri):
 def test_q37_a_link_that_is_safe_to_open_is_kept(uri):
     output = to_output(CallToolResult.model_validate({"content": [{"type": "resource_link", "name": "x", "uri": uri}]}))
     assert [part.uri for part in output.parts] == [uri]
+
+
+@pytest.mark.parametrize(("uri", "name"), [
+    ("file:///reports/2026.pdf", "2026.pdf"),
+    ("https://example.com/2026.pdf?token=secret#page", "2026.pdf"),
+    ("blob://[odd/", "[odd"),
+    ("scan", "scan"),
+])  # fmt: skip
+def test_a_file_is_called_as_its_address_ends(uri, name):
+    block = {"type": "resource", "resource": {"uri": uri, "blob": PAGE}}
+    (part,) = to_output(CallToolResult.model_validate({"content": [block]})).parts
+    assert (part.name, part.uri) == (name, uri)
+
+
+def test_q36_nothing_that_a_part_says_of_itself_is_long():
+    block = {"type": "resource", "resource": {"uri": "x" * 100_000, "mimeType": "a/" + "b" * 100_000, "blob": "AAAA"}}
+    (part,) = to_output(CallToolResult.model_validate({"content": [block]})).parts
+    assert part.mime_type == "application/octet-stream"
+    assert len(part.uri) == LINK_MAX_CHARS
