@@ -9,6 +9,10 @@ from odoo.exceptions import AccessError, ValidationError
 from ..services.mcp_port import CREDENTIALS_REJECTED
 from .common import notification
 
+WANTED = [  # by these servers
+    ("per_user", "=", True), ("scope", "=", "shared"), ("transport", "!=", "stdio"), ("auth_type", "!=", "none"),
+]
+
 
 class McpCredential(models.Model):
     _name = "mcp.credential"
@@ -19,7 +23,7 @@ class McpCredential(models.Model):
 
     server_id = fields.Many2one(
         "mcp.server", required=True, index=True, ondelete="cascade",
-        domain="[('per_user', '=', True)]", default=lambda self: self._default_server(),
+        domain=WANTED, default=lambda self: self._default_server(),
         help="The server to which these credentials are sent, and no other.",
     )
     user_id = fields.Many2one(
@@ -45,14 +49,14 @@ class McpCredential(models.Model):
     @api.model
     def _default_server(self):
         """The one server that still waits for the person's credentials, where it is only one."""
-        waiting = self.env["mcp.server"].search([("per_user", "=", True)])
+        waiting = self.env["mcp.server"].search(WANTED)
         waiting -= self.search([("user_id", "=", self.env.uid)]).server_id
         return waiting if len(waiting) == 1 else waiting.browse()
 
     @api.constrains("server_id", "user_id")
     def _check_server(self):
         for credential in self:
-            if not credential.server_id.per_user:
+            if not credential.server_id._wants_own_credentials():
                 raise ValidationError(self.env._("This server does not ask people for credentials of their own."))
 
     def write(self, vals):
@@ -120,7 +124,7 @@ class McpServer(models.Model):
         return self.env["mcp.credential"].sudo().search([("server_id", "=", self.id), ("user_id", "=", user.id)])
 
     def _wants_own_credentials(self):
-        return self.per_user and self.scope == "shared" and self.transport != "stdio" and self.auth_type != "none"
+        return bool(self.filtered_domain(WANTED))
 
     def _identity(self, user):
         if not user or not self._wants_own_credentials():

@@ -167,10 +167,11 @@ class DiscussChannel(models.Model):
 
     def _ai_servers_for(self, user):
         """The attached servers that serve `user`: their own, and what other members share with everybody here."""
-        if user.partner_id not in self._ai_member_partners():
-            return self.env["mcp.server"]
+        attached = self._ai_attached_servers()
+        if not attached or not self._ai_has_member(user):
+            return attached.browse()
         shared = self._ai_servers_in("shared_channel_ids")
-        return self._ai_attached_servers().filtered(
+        return attached.filtered(
             lambda server: (server.user_id == user or server in shared) and self._ai_is_attachable(server)
         )
 
@@ -187,11 +188,13 @@ class DiscussChannel(models.Model):
     def _ai_is_attachable(self, server):
         owner = server.user_id
         works_here = server.scope == "user" and owner.active and owner._is_internal()
-        return works_here and owner.partner_id in self._ai_member_partners()
+        return works_here and self._ai_has_member(owner)
 
-    def _ai_member_partners(self):
-        # sudo: discuss.channel - who is a member decides what is offered, and is not shown
-        return self.sudo().channel_member_ids.partner_id
+    def _ai_has_member(self, user):
+        # sudo: discuss.channel.member - only whether this person is one; there may be many others
+        members = self.env["discuss.channel.member"].sudo()
+        seat = [("channel_id", "in", self.ids), ("partner_id", "=", user.partner_id.id)]
+        return bool(members.search_count(seat, limit=1))
 
     def _ai_forget(self, partner):
         super()._ai_forget(partner)

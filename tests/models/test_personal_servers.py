@@ -174,6 +174,23 @@ class TestPersonalServers(AiCase):
         self.channel.with_user(self.ann).ai_attach_server(self.mine.id, share=True)
         self.assertEqual(self.attached(self.mine.copy()), (self.channel.browse(), self.channel.browse()))
 
+    # -- setting one up
+
+    def test_people_set_up_their_own_on_its_form(self):
+        new = self.env["mcp.server"].with_user(self.ann).with_context(default_scope="user")
+        with Form(new, view="ai_discuss.mcp_server_view_form") as form:
+            form.name, form.url = "Notes", "https://notes.example.com/mcp"
+            form.auth_type, form.token = "bearer", "sk-anns"
+        server = form.record
+        self.assertEqual((server.scope, server.user_id, server.has_token), ("user", self.ann, True))
+        server.sudo()._take_over([offered("list"), offered("burn")])
+        with Form(server) as form:
+            form.channel_ids.add(self.channel)
+            for place in range(2):
+                with form.tool_ids.edit(place) as tool:
+                    tool.enabled = tool.name == "list"
+        self.assertEqual(self.tools(self.ann), {"list"})
+
     # -- addresses
 
     def test_people_are_told_at_once_that_an_address_is_internal(self):
@@ -185,3 +202,6 @@ class TestPersonalServers(AiCase):
                     self.mine.url = url
                 self.personal_server(self.admin, url=url)
                 self.shared_server(url=url)
+
+    def test_a_name_that_says_nothing_of_its_address_is_judged_by_whoever_connects(self):
+        self.assertTrue(self.personal_server(self.ann, url="http://intranet/mcp")._spec(self.ann).guarded)
