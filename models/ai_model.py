@@ -57,7 +57,7 @@ class AiModel(models.Model):
                 ),
                 model.sees_images and self.env._("Sees images"),
                 (model.input_price or model.output_price) and self.env._(
-                    "%(currency)s %(input)s in, %(output)s out per million tokens",
+                    "%(currency)s %(input)s in / %(output)s out per million",
                     currency=model.currency_id.name,
                     input=f"{model.input_price:g}",
                     output=f"{model.output_price:g}",

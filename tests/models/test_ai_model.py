@@ -3,6 +3,7 @@
 from datetime import date
 
 from odoo.exceptions import AccessError, ValidationError
+from odoo.tests import Form
 from odoo.tools import mute_logger
 from psycopg2 import IntegrityError
 
@@ -76,3 +77,35 @@ class TestAiModel(AiCase):
             self.model.with_user(self.ann).read(["name"])
         self.provider.company_id = self.other_company
         self.assertFalse(self.env["ai.model"].with_user(self.mia)._find(self.provider, "small"))
+
+    def test_the_engine_is_told_what_the_model_reads_and_sees_without_rights_on_it(self):
+        self.model.write({"context_tokens": 32_000, "sees_images": True})
+        spec = self.provider.with_user(self.ann)._model_spec("small")
+        self.assertEqual((spec.context_tokens, spec.sees_images), (32_000, True))
+        spec = self.provider.with_user(self.ann)._model_spec("large")
+        self.assertEqual((spec.context_tokens, spec.sees_images), (0, False))
+
+    def test_an_assistant_shows_what_its_model_reads_sees_and_costs(self):
+        self.model.write({"context_tokens": 32_000, "sees_images": True})
+        assistant = self.assistant.with_user(self.mia)
+        self.assertEqual(assistant.known_model_id, self.model)
+        self.assertEqual(
+            assistant.model_summary, "Reads 32,000 tokens · Sees images · EUR 2 in / 8 out per million"
+        )
+        self.assertEqual(assistant.action_describe_model()["res_id"], self.model.id)
+        assistant.model = "large"
+        self.assertFalse(assistant.known_model_id or assistant.model_summary)
+
+    def test_a_model_that_nobody_has_described_is_described_from_its_assistant(self):
+        assistant = self.assistant.with_user(self.mia)
+        assistant.model = "large"
+        action = assistant.action_describe_model()
+        with Form(self.env["ai.model"].with_user(self.mia).with_context(action["context"])) as form:
+            form.context_tokens = 8_000
+        self.assertEqual(assistant.known_model_id, form.record)
+        self.assertEqual((form.record.name, form.record.currency_id), ("large", self.env.company.currency_id))
+
+    def test_models_are_listed_on_the_form_of_their_provider(self):
+        with Form(self.provider.with_user(self.mia)) as form, form.model_ids.new() as line:
+            line.name, line.output_price = "large", 0.000125
+        self.assertEqual(self.env["ai.model"]._find(self.provider, "large").output_price, 0.000125)
