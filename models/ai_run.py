@@ -52,14 +52,25 @@ class AiRun(models.Model):
         "discuss.channel", "Conversation", readonly=True, ondelete="cascade", index="btree_not_null",
         help="Empty for a request without a conversation.",
     )
-    assistant_id = fields.Many2one("ai.assistant", required=True, readonly=True, ondelete="cascade", index=True)
-    trigger_message_id = fields.Many2one(
-        "mail.message", "Question", readonly=True, ondelete="set null", index="btree_not_null"
+    assistant_id = fields.Many2one(
+        "ai.assistant", required=True, readonly=True, ondelete="cascade", index=True, help="Who was asked."
     )
-    message_id = fields.Many2one("mail.message", "Reply", readonly=True, ondelete="set null", index="btree_not_null")
+    trigger_message_id = fields.Many2one(
+        "mail.message", "Question", readonly=True, ondelete="set null", index="btree_not_null",
+        help="The message that the run answers.",
+    )
+    message_id = fields.Many2one(
+        "mail.message", "Reply", readonly=True, ondelete="set null", index="btree_not_null",
+        help="The message that the run has posted at its end.",
+    )
     # whose rights decide
-    user_id = fields.Many2one("res.users", "Asked by", required=True, readonly=True, ondelete="cascade", index=True)
-    company_id = fields.Many2one("res.company", required=True, readonly=True, ondelete="cascade")
+    user_id = fields.Many2one(
+        "res.users", "Asked by", required=True, readonly=True, ondelete="cascade", index=True,
+        help="Whose rights the tools are called with.",
+    )
+    company_id = fields.Many2one(
+        "res.company", required=True, readonly=True, ondelete="cascade", help="The company in which it was asked."
+    )
     company_ids = fields.Json(
         "Active Companies", readonly=True, help="The companies that were active when the run was requested."
     )
@@ -67,18 +78,22 @@ class AiRun(models.Model):
     tz = fields.Char(readonly=True)
     idempotency_key = fields.Char(readonly=True, groups=fields.NO_ACCESS)  # its requester's secret
     # how far it came
-    state = fields.Selection(STATES, required=True, readonly=True, default="queued", index=True)
+    state = fields.Selection(
+        STATES, required=True, readonly=True, default="queued", index=True, help="How far the run has come."
+    )
     attempt = fields.Integer(
         required=True, readonly=True, default=0, help="How often a host has taken the run; only the newest may write."
     )
-    started_at = fields.Datetime(readonly=True)
-    finished_at = fields.Datetime(readonly=True)
-    error_code = fields.Char(readonly=True)
-    error_message = fields.Char(readonly=True)
+    started_at = fields.Datetime("Started", readonly=True, help="When it was first taken from the queue.")
+    finished_at = fields.Datetime("Finished", readonly=True, help="When it ended, however it ended.")
+    error_code = fields.Char("Error", readonly=True, help="The kind of failure, as programs get it over the API.")
+    error_message = fields.Char(readonly=True, help="Why the run failed, as people were told.")
     rounds = fields.Integer(readonly=True, help="How often the model was asked.")
     text = fields.Text(readonly=True, help="The reply as the model wrote it.")
-    tool_call_ids = fields.One2many("ai.tool.call", "run_id", "Tool Calls", readonly=True)
-    tool_call_count = fields.Integer(compute="_compute_tool_call_count")
+    tool_call_ids = fields.One2many(
+        "ai.tool.call", "run_id", "Tool Calls", readonly=True, help="The tools that the assistant has called, in order."
+    )
+    tool_call_count = fields.Integer(compute="_compute_tool_call_count", help="How many calls of tools there were.")
     # what another attempt goes on from
     messages = fields.Json(
         readonly=True, prefetch=False, groups=fields.NO_ACCESS,  # the assistant's prompt is among them
