@@ -36,8 +36,7 @@ class ServerRecords:
         self._arrived = asyncio.Event()
 
     def server_failed(self, server: ServerSpec, problem: str, failures: int, pause: float) -> None:
-        retry_at = datetime.now(UTC).replace(tzinfo=None, microsecond=0) + timedelta(seconds=pause) if pause else False
-        self._hear(_News(server, problem, failures, retry_at))
+        self._hear(_News(server, problem, failures, _after(pause) if pause else False))
 
     def server_answered(self, server: ServerSpec) -> None:
         self._hear(_News(server))
@@ -101,6 +100,11 @@ class _News:
     def is_about_a_person(self) -> bool:
         """Whether the server is well, and has only turned a person's own credentials down."""
         return bool(self.server.user_id) and self.problem.startswith(CREDENTIALS_REJECTED)
+
+
+def _after(seconds: float) -> datetime:
+    """The moment in so many seconds as Odoo stores it, rounded up: nobody tries before it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds + 1)).replace(tzinfo=None, microsecond=0)
 
 
 def _record(env, news: _News) -> None:

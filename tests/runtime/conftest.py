@@ -65,12 +65,13 @@ class Room:
             f"channel:{self.channel_id}", state,
         )[0][0]  # fmt: skip
 
-    def use(self, tools: McpHttpServer) -> None:
-        """Give the assistant the tools of this MCP server."""
+    def use(self, tools: McpHttpServer) -> int:
+        """Give the assistant the tools of this MCP server; the id of its record."""
         admin = self.server.admin
         server_id = admin.create("mcp.server", name="workshop", scope="shared", url=tools.url)
         admin.call("mcp.server", "action_sync_tools", [server_id])
         admin.call("ai.assistant", "write", [self.assistant_id], {"mcp_server_ids": [(4, server_id)]})
+        return server_id
 
 
 def open_room(server: LiveServer, model: ModelServer, person: Person | None = None) -> Room:

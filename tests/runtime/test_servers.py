@@ -2,16 +2,53 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from typing import Any
+
 from tests.fakes.mcp_servers import McpHttpServer
-from tests.live import LiveServer
+from tests.fakes.model_server import calls, text
+from tests.runtime.conftest import Room
 
 WAITING_FOR_A_LOCK = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
 
 
-def connected(live: LiveServer, tools: McpHttpServer) -> int:
-    server_id = live.admin.create("mcp.server", name="workshop", scope="shared", url=tools.url)
-    live.admin.call("mcp.server", "action_sync_tools", [server_id])
-    return server_id
+def shown(room: Room, server_id: int) -> dict[str, Any]:
+    """What the server's form says."""
+    return room.server.admin.read("mcp.server", server_id, "state", "state_message", "failure_count", "circuit")
+
+
+def tools_of(room: Room, server_id: int) -> dict[str, bool]:
+    """The server's tools, and whether people have them switched on."""
+    found = room.server.admin.search_read("mcp.tool", [("server_id", "=", server_id)], "name", "enabled")
+    return {tool["name"]: tool["enabled"] for tool in found}
+
+
+def test_q33_a_server_that_dies_in_a_run_is_marked_then_paused_and_in_use_again_once_it_answers(room):
+    eventually = room.server.eventually
+    with McpHttpServer() as tools:
+        server_id = room.use(tools)
+        room.model.script(calls(("slow_note", {"text": "x"})), text("It broke."))
+        room.say("Write a note.")
+        tools.wait_for_call("slow_note")
+        tools.stop()
+        room.ended()
+        eventually(lambda: shown(room, server_id)["state"] == "error")
+        assert (shown(room, server_id)["failure_count"], shown(room, server_id)["circuit"]) == (1, "closed")
+
+        room.model.script(text("There are no tools."))
+        room.say("Again.")
+        room.ended(2)
+        eventually(lambda: shown(room, server_id)["circuit"] == "open")
+        assert "refused" in shown(room, server_id)["state_message"]
+        assert "server_unreachable" in [frame.get("code") for frame in room.frames(room.runs()[1]["id"])]
+
+        tools.start()
+        eventually(lambda: shown(room, server_id)["circuit"] == "half_open")
+        room.model.script(calls(("echo", {"text": "ping"})), text("It works."))
+        room.say("And now?")
+        room.ended(3)
+        assert tools.calls == [("slow_note", {"text": "x"}), ("echo", {"text": "ping"})]
+        eventually(lambda: shown(room, server_id)["state"] == "connected")
+        assert (shown(room, server_id)["failure_count"], shown(room, server_id)["circuit"]) == (0, "closed")
 
 
 def test_two_who_take_over_at_once_do_so_one_after_the_other(live):
