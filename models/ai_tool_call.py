@@ -125,7 +125,7 @@ class AiToolCall(models.Model):
         files = self._attach(result.parts)
         self.write({
             "state": result.state.value,
-            "response": result.text,
+            "response": storable(result.text),
             "is_error": result.is_error,
             "truncated": result.truncated,
             "duration_ms": result.duration_ms,

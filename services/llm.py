@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cache
 from ssl import SSLContext
@@ -84,8 +84,6 @@ class OpenAIModel:
                             for item in _fed(reply, frame):
                                 attempts.has_output = True
                                 yield item
-                if reply.finish_reason in GAVE_UP:
-                    raise GaveUp(reply.finish_reason)
             except (openai.APIError, Unusable, *BROKEN) as problem:
                 # A connection that breaks after the last word costs nothing but the usage.
                 if not (reply.finish_reason and isinstance(problem, BROKEN)):
@@ -381,11 +379,15 @@ def _error_in(data: str) -> Any:
     return said or data
 
 
-def _fed(reply: Accumulator, frame: dict[str, Any]) -> list[Chunk | Reasoning]:
+def _fed(reply: Accumulator, frame: dict[str, Any]) -> Iterator[Chunk | Reasoning]:
+    """What is new for people in `frame`."""
     try:
-        return reply.feed(frame)
+        news = reply.feed(frame)
     except (AttributeError, KeyError, IndexError, TypeError):
         raise Unusable("sent a reply whose form is not a chat completion's. Choose another model.") from None
+    yield from news
+    if reply.finish_reason in GAVE_UP:
+        raise GaveUp(reply.finish_reason)
 
 
 def _model_names(content: bytes) -> list[str]:

@@ -106,9 +106,11 @@ def test_q14_an_event_that_is_called_an_error_is_quoted(server, said):
 
 @pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource"])
 def test_q14_a_reason_that_is_no_end_is_an_error(server, reason):
-    server.script(sse(delta(content="Half"), end(reason), "[DONE]"))
-    conversation = Conversation(server)
-    assert (conversation.text, reason in conversation.error.message) == ("Half", True)
+    last = chunk([{"index": 0, "delta": {"content": " an answer"}, "finish_reason": reason}])
+    for ending in ("[DONE]",), (), (Drop(),):
+        server.script(sse(delta(content="Half"), last, *ending))
+        conversation = Conversation(server)
+        assert (conversation.text, reason in conversation.error.message) == ("Half an answer", True)
     server.script(sse(delta(role="assistant", content=""), end(reason), "[DONE]"), text("Noon."))
     assert Conversation(server).text == "Noon."
 
