@@ -9,6 +9,7 @@ from ..services.messages import ToolResult, from_wire
 from ..services.specs import Checkpoint, RunInputs
 from ..services.states import RUN_ENDS, ToolCallState
 
+CREDENTIALS_MISSING = "credentials_missing"  # code of the notice
 HISTORY_MESSAGES = 100  # the newest of a conversation; what is older is left out before anything is read
 
 
@@ -80,7 +81,7 @@ def _tools(channel, assistant):
     by_server = assistant._run_tools(channel, assistant.env.user).grouped("server_id")
     for server, tools in by_server.items():
         if problem := server._credential_problem(assistant.env.user):
-            notices.append(Notice("credentials_missing", problem))
+            notices.append(Notice(CREDENTIALS_MISSING, problem))
             continue
         try:
             server_spec = server._spec(assistant.env.user)

@@ -181,9 +181,18 @@ def _begin(env, run_id: int, attempt: int) -> RunInputs | RunError | None:
         run._finish(RunState.CANCELLED)
         return None
     try:
-        return inputs.load(run)
+        loaded = inputs.load(run)
     except RunError as error:
         return error
+    _tell_what_to_enter(run, loaded)
+    return loaded
+
+
+def _tell_what_to_enter(run, loaded: RunInputs) -> None:
+    """Only the one who asked can enter the credentials that a server wants, and Discuss shows them no other notice."""
+    for notice in loaded.notices:
+        if run.channel_id and notice.code == inputs.CREDENTIALS_MISSING:
+            run.user_id._bus_send_transient_message(run.channel_id, notice.message)
 
 
 def _call_values(run, round: int, call: ToolCall, tool: Tool | None) -> dict:

@@ -1,5 +1,7 @@
 """As whom tools are called in real runs: with the credentials of whoever asks, or of whoever shares their server."""
 
+import json
+import re
 from dataclasses import replace
 
 from tests.fakes.mcp_servers import McpHttpServer
@@ -21,6 +23,7 @@ def test_each_person_is_known_to_the_server_by_their_own_credentials(room: Room)
         assert [notice["code"] for notice in notices] == ["credentials_missing"]
         assert "calendar wants your own credentials" in notices[0]["message"]
         assert "tools" not in room.model.requests[0].body
+        assert [notices[0]["message"]] == _whispered(room)
 
         credential_id = room.person.create("mcp.credential", server_id=server_id, token="sk-anns")
         room.model.script(calls(CALL), text("It said ping."))
@@ -34,6 +37,7 @@ def test_each_person_is_known_to_the_server_by_their_own_credentials(room: Room)
         run = room.ended(3)[-1]
         assert "notice" in [frame["type"] for frame in room.frames(run["id"])]
         assert "sk-" not in str(room.frames(run["id"]))
+        room.server.eventually(lambda: _state(room, "mcp_credential", credential_id) == "error")
         assert _state(room, "mcp_server", server_id) == "connected"  # nothing is wrong with it for others
 
 
@@ -77,6 +81,16 @@ def _server(room: Room, tools: McpHttpServer, **values: object) -> int:
 
 def _state(room: Room, table: str, record_id: int) -> str:
     return room.server.sql(f"SELECT state FROM {table} WHERE id = %s", record_id)[0][0]
+
+
+def _whispered(room: Room) -> list[str]:
+    """What Discuss shows to the person alone, without its markup."""
+    rows = room.server.sql(
+        "SELECT message::jsonb->'payload'->>'body' FROM bus_bus"
+        " WHERE channel = %s AND message::jsonb->>'type' = 'discuss.channel/transient_message'",
+        json.dumps([room.server.db, "res.partner", room.person.partner_id], separators=(",", ":")),
+    )
+    return [re.sub("<[^>]*>", "", body) for (body,) in rows]
 
 
 def _call(room: Room) -> tuple[str, str]:
