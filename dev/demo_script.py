@@ -326,7 +326,7 @@ def _sales(match: re.Match[str], request: Request) -> Script:
     drawn = ""
     if re.search(r"chart|graph|plot|draw|diagram", request.text, re.IGNORECASE):
         bars = {f"{name} {report['year']}": amount for report in reports for name, amount in report["quarters"].items()}
-        title = "Revenue " + "–".join(dict.fromkeys(str(report["year"]) for report in (reports[0], reports[-1])))
+        title = "Revenue " + "-".join(dict.fromkeys(str(report["year"]) for report in (reports[0], reports[-1])))
         drawing = {"title": title, "labels": list(bars), "values": list(bars.values())}
         (chart,) = yield [Call("draw_chart", drawing, text_suffices=True)]
         drawn = "\n\n" + chart.text.splitlines()[0]

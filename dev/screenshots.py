@@ -28,6 +28,7 @@ PATIENCE_MS = 60_000
 LOGIN = "admin"
 ASSISTANT, SERVER = "Demo Assistant", "Office tools"  # as `demo_data` calls them
 QUESTION = "Quote 12 ergo chairs with 10 % discount"
+DANGEROUS = "Delete note 1"  # by a tool that asks first
 # What belongs to the moment and not to the picture: the pointer of Odoo's own tour, and the line above what is new.
 HIDDEN = ".o_tour_pointer, .o-mail-Thread-newMessage { display: none !important; }"
 
@@ -46,6 +47,7 @@ def main() -> None:
         page.set_default_timeout(PATIENCE_MS)
         _log_in(page)
         _chat(page)
+        _approval(page)
         page.set_viewport_size({"width": WIDTH, "height": TALL})
         _form(page, "mcp.server", SERVER, DOCS / "mcp_server.png")
         _form(page, "ai.assistant", ASSISTANT, DOCS / "assistant.png")
@@ -65,9 +67,7 @@ def _chat(page: Page) -> None:
     (assistant,) = _search(page, "ai.assistant", ASSISTANT)
     channel = _call(page, "ai.assistant", "open_chat", [assistant])
     _open(page, f"/odoo/discuss?active_id=discuss.channel_{channel}")
-    composer = page.locator(".o-mail-Composer-input").last
-    composer.fill(QUESTION)
-    composer.press("Enter")
+    _say(page, QUESTION)
     newest = page.locator(".o-mail-Message").last
     expect(newest).to_contain_text(QUESTION)
     expect(newest.locator(".o-ai-ToolCallList")).to_be_visible()
@@ -77,6 +77,23 @@ def _chat(page: Page) -> None:
     page.locator(".o-mail-Thread").evaluate("thread => { thread.scrollTop = thread.scrollHeight; }")
     page.mouse.move(0, 0)
     _take(page, DOCS / "chat.png", DESCRIPTION / "main_screenshot.png")
+
+
+def _approval(page: Page) -> None:
+    """The same chat, with a call that waits for the person's decision."""
+    _say(page, DANGEROUS)
+    approval = page.locator(".o-ai-Approval")
+    expect(approval).to_be_visible()
+    page.mouse.move(0, 0)
+    _take(page, DOCS / "approval.png")
+    approval.locator(".o-ai-Approval-deny").click()
+    expect(approval).to_have_count(0)
+
+
+def _say(page: Page, text: str) -> None:
+    composer = page.locator(".o-mail-Composer-input").last
+    composer.fill(text)
+    composer.press("Enter")
 
 
 def _form(page: Page, model: str, name: str, *files: Path) -> None:

@@ -89,7 +89,10 @@ def test_a_reply_is_stopped_from_the_composer_and_keeps_what_was_said(live, cler
     page = visit(ann, talk(ann, clerk))
     say(page, "Tell me a story")
     stop = page.locator(".o-mail-Composer button[name=ai-stop]")
-    told = "SELECT 1 FROM ai_run_event JOIN ai_run run ON run.id = run_id WHERE user_id = %s AND payload->>'content' <> ''"
+    told = (
+        "SELECT 1 FROM ai_run_event JOIN ai_run run ON run.id = run_id"
+        " WHERE run.user_id = %s AND payload->>'type' = 'chunk'"
+    )
     live.eventually(lambda: live.sql(told, ann.user_id))
     stop.click()
     expect(page.locator(".o-ai-Reply")).to_contain_text("Once upon")

@@ -3,8 +3,8 @@ import { Component, useState } from "@odoo/owl";
 import { _t } from "@web/core/l10n/translation";
 
 /**
- * What a person has to know of a call that waits for a decision, beside its arguments; and the decision, for whoever may
- * make it.
+ * What a person has to know of a call that waits for a decision, beside its arguments; and the decision, for whoever
+ * may make it.
  *
  * @typedef {Object} Props
  * @property {import("models").AiToolCall} toolCall
