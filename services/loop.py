@@ -284,7 +284,7 @@ class _Progressing:
             self._newest = None
             try:
                 await self._steps.call_progressed(self._call, newest)
-            except Exception:  # noqa: BLE001 - whatever is wrong, the call's end will meet it, too
+            except Exception:  # whatever is wrong, the call's end will meet it, too
                 _logger.debug("The progress of call %s could not be kept", self._call.id, exc_info=True)
             await asyncio.sleep(PROGRESS_PAUSE_S)
 

@@ -55,10 +55,11 @@ class McpSessions(Protocol):
         arguments: Mapping[str, Any],
         report: "ReportProgress",
         *,
+        seconds: float = 0.0,
         safe_to_repeat: bool = False,
     ) -> "ToolOutput":
-        """Call a tool; whatever goes wrong is an output. A call that may have been executed is sent again only
-        where it is `safe_to_repeat`."""
+        """Call a tool; whatever goes wrong is an output. It has `seconds` (0: its server's `timeout`), again after each
+        sign of progress. A call that may have been executed is sent again only where it is `safe_to_repeat`."""
         ...
 
 

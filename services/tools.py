@@ -70,7 +70,12 @@ class PooledTools:
     async def call(self, tool: Tool, arguments: Mapping[str, Any], report: "ReportProgress") -> ToolOutput:
         spec = tool.spec
         return await self._pool.call(
-            spec.server, spec.name, arguments, report, safe_to_repeat=spec.read_only or spec.idempotent
+            spec.server,
+            spec.name,
+            arguments,
+            report,
+            seconds=spec.timeout,
+            safe_to_repeat=spec.read_only or spec.idempotent,
         )
 
 

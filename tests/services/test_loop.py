@@ -271,22 +271,26 @@ def test_q35_progress_that_cannot_be_kept_costs_the_call_nothing():
 
 def test_q35_progress_becomes_a_step_again_after_a_pause(monkeypatch):
     monkeypatch.setattr("services.loop.PROGRESS_PAUSE_S", 0)
+    kept = asyncio.Queue()
 
     class Patient(ReportingTools):
         """Reports the next step when the one before has been kept."""
 
         async def call(self, tool, arguments, report):
+            steps = []
             for step in range(1, 4):
                 report(step, None, None)
-                while len(conversation.steps.log) < step + 2:  # the turn and the sending came first
-                    await asyncio.sleep(0)
-            return ToolOutput("all")
+                steps.append(await kept.get())
+            return ToolOutput(str(steps))
+
+    async def keep(call, progress):
+        kept.put_nowait(progress.progress)
 
     conversation = counting(3)
     conversation.tools = Patient()
+    conversation.steps.call_progressed = keep
     conversation.run()
-    kept = [subject.progress for what, subject in conversation.steps.log if what == "progress"]
-    assert kept == [1, 2, 3]
+    assert [event.result for event in conversation.of(ToolCallFinished)] == ["[1, 2, 3]"]
 
 
 def resumed(**progress):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 import psutil
 import pytest
 
-from services import mcp_pool
+from services import mcp_pool, mcp_session
 from services.mcp_pool import McpPool, McpUnreachable, probe
 from services.specs import ServerSpec
 from tests.fakes.mcp_servers import PATIENCE_SECONDS, JsonServer, McpHttpServer, open_tasks, scripted, stdio_server
@@ -121,6 +121,7 @@ def test_a_warm_call_costs_one_request_and_nothing_else():
     async def run(server):
         async with open_pool() as pool:
             await pool.connect(spec_of(server))
+            await happened(server.wait_for_method, "subscriptions/listen")  # once, for changes of its tools
             before = len(server.requests)
             await pool.connect(spec_of(server))
             for _ in range(5):
@@ -222,17 +223,27 @@ def test_q35_progress_is_reported_and_keeps_a_tool_alive(kind):
         asyncio.run(run(server))
 
 
-def test_q35_a_tool_that_only_reports_progress_ends_at_the_hard_limit(monkeypatch):
-    monkeypatch.setattr(mcp_pool, "PROGRESS_EXTENDS_UP_TO", 2)
-
+def test_q35_a_tool_that_only_reports_progress_ends_at_the_hard_limit():
     async def run(server):
         def report(*progress):
             asyncio.get_running_loop().call_later(0.1, server.release)
 
         async with open_pool() as pool:
-            output = await call(pool, spec_of(server, timeout=1.0), "steps", {"count": 100}, report=report)
+            spec = spec_of(server, timeout=1.0, max_timeout=2.0)
+            output = await call(pool, spec, "steps", {"count": 100}, report=report)
             assert output.is_error
             assert "did not answer within 2 seconds" in output.text
+
+
+def test_q35_a_tool_may_have_a_deadline_of_its_own():
+    async def run(server):
+        async with open_pool() as pool:
+            spec = spec_of(server, timeout=0.2, max_timeout=0.2)
+            output = await pool.call(spec, "slow", {}, ignore_progress, seconds=0.5)
+            assert "did not answer within 0.5 seconds" in output.text
+
+    with McpHttpServer() as server:
+        asyncio.run(run(server))
 
     with McpHttpServer() as server:
         asyncio.run(run(server))
@@ -330,7 +341,7 @@ def test_q32_a_call_that_is_safe_is_repeated_once_on_a_new_session(kind):
 
 def test_q39_a_dead_server_is_said_to_be_dead_and_found_again_when_it_is_back():
     async def run(server):
-        async with open_pool(backoff_seconds=(0,)) as pool:
+        async with open_pool(pause_seconds=(0,)) as pool:
             await call(pool, spec_of(server), "echo", {"text": "hello"})
             server.stop()
             for _ in range(2):
@@ -350,7 +361,7 @@ def test_q39_a_dead_server_is_said_to_be_dead_and_found_again_when_it_is_back():
 @pytest.mark.parametrize("kind", ["modern", "legacy"])
 def test_q39_a_server_that_died_in_a_pause_is_unreachable_before_anything_is_called(kind):
     async def run(server):
-        async with open_pool(backoff_seconds=(0,)) as pool:
+        async with open_pool(pause_seconds=(0,)) as pool:
             await pool.connect(spec_of(server))
             await pool.connect(spec_of(server))
             assert server.methods.count("tools/list") == 1  # one session, and it is kept
@@ -366,7 +377,7 @@ def test_q39_a_server_that_died_in_a_pause_is_unreachable_before_anything_is_cal
 
 def test_q33_after_a_failure_nobody_tries_again_for_a_while():
     async def run(server):
-        async with open_pool(backoff_seconds=(PATIENCE_SECONDS * 10,)) as pool:
+        async with open_pool(pause_seconds=(PATIENCE_SECONDS * 10,)) as pool:
             for _ in range(3):
                 with pytest.raises(McpUnreachable, match="HTTP 503"):
                     await pool.connect(spec_of(server))
@@ -511,16 +522,17 @@ def test_q31_the_empty_string_is_a_cursor_and_a_repeated_cursor_ends_the_walk():
                    if "params" in body]
         assert cursors[-2:] == ["", "b"]
     with JsonServer(scripted(pages=[names(1)], cursors=["again"])) as server:
-        assert asyncio.run(run(server)) == ["tool_0", "tool_0"]
+        assert asyncio.run(run(server)) == ["tool_0"]
 
 
 def test_q31_a_listing_without_end_is_capped(monkeypatch):
-    monkeypatch.setattr(mcp_pool, "LISTING_MAX_PAGES", 5)
+    monkeypatch.setattr(mcp_session, "LISTING_MAX_PAGES", 5)
 
     async def run(server):
         return await probe(spec_of(server))
 
-    with JsonServer(scripted(pages=[names(1)], cursors=[str(n) for n in range(100)])) as server:
+    pages = [names(1, page) for page in range(5)] * 2  # the first walk is the one of the session that opens
+    with JsonServer(scripted(pages=pages, cursors=[str(n) for n in range(100)])) as server:
         assert len(asyncio.run(run(server))) == 5
 
 

@@ -166,7 +166,7 @@ def test_a_command_that_ends_at_once():
 
 
 def test_a_command_that_is_not_an_mcp_server_and_never_ends(monkeypatch):
-    monkeypatch.setattr("services.mcp_pool.START_SECONDS", 0.5)
+    monkeypatch.setattr("services.mcp_session.START_SECONDS", 0.5)
     message = sentence("stdio", command=sys.executable, args=("-c", "print('hello', flush=True); input()"))
     assert message in (
         "The server did not answer in time.",  # it waits for a second line
