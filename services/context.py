@@ -19,7 +19,7 @@ ASSUMED_CONTEXT_TOKENS = 128_000  # of a model that nobody has described: most o
 CHARS_PER_TOKEN = 4  # of ASCII; any other character is taken for a token of its own
 MESSAGE_TOKENS = 5  # what a message, a call or a tool costs beside its text
 IMAGE_TOKENS = 1_000  # what an image costs, about, with most models
-MIN_RESULT_TOKENS = 200  # of a newest result, however little room there is: the model has just asked for it
+MIN_RESULT_TOKENS = 200  # of a newest result's text, however little room there is: the model has just asked for it
 MAX_IMAGES = 5  # of tools' results in one request: what the strictest hosted provider takes
 MAX_IMAGES_CHARS = 8 * 1024 * 1024  # of all of them, as base64
 
@@ -109,7 +109,7 @@ def _with_newest_results_cut(messages: Sequence[Message], room_tokens: int) -> l
         return list(messages)
     earlier, newest = list(messages[:-count]), messages[-count:]
     share = _fair_share([_message_tokens(result) for result in newest], room_tokens - _tokens(earlier))
-    return earlier + [_cut(result, max(share, MIN_RESULT_TOKENS)) for result in newest]
+    return earlier + [_cut(result, share) for result in newest]
 
 
 def _count_newest_results(messages: Sequence[Message]) -> int:
@@ -131,11 +131,12 @@ def _fair_share(sizes: Sequence[int], room_tokens: int) -> int:
 
 
 def _cut(result: ToolMessage, size_tokens: int) -> ToolMessage:
-    if _message_tokens(result) <= size_tokens:
+    text = result.text
+    text_tokens = max(size_tokens - _message_tokens(result) + estimate(text), MIN_RESULT_TOKENS)
+    if estimate(text) <= text_tokens:
         return result
-    text, size_tokens = result.text, size_tokens - MESSAGE_TOKENS - estimate(CUT_OFF)
-    longer = bisect_right(range(len(text)), size_tokens, key=lambda length: estimate(text[:length]))
-    return replace(result, text=text[:longer - 1] + CUT_OFF)
+    too_long = bisect_right(range(len(text)), text_tokens - estimate(CUT_OFF), key=lambda end: estimate(text[:end]))
+    return replace(result, text=text[:too_long - 1] + CUT_OFF)
 
 
 # -- images
@@ -143,8 +144,9 @@ def _cut(result: ToolMessage, size_tokens: int) -> ToolMessage:
 
 def _with_newest_images(messages: Sequence[Message], room: Room) -> list[Message]:
     """REMOVE the images of results that are too many or too large for a request, the oldest first; all of them where
-    the model sees none."""
-    count, chars = MAX_IMAGES if room.sees_images else 0, MAX_IMAGES_CHARS
+    the model sees none. They take up to half of the room."""
+    count = min(MAX_IMAGES, room.tokens // 2 // IMAGE_TOKENS) if room.sees_images else 0
+    chars = MAX_IMAGES_CHARS
     kept: list[Message] = []
     for message in reversed(messages):
         if isinstance(message, ToolMessage) and message.images:

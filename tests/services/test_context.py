@@ -5,7 +5,16 @@ import asyncio
 import pytest
 
 from services import context
-from services.context import LEFT_OUT, MAX_IMAGES, MIN_RESULT_TOKENS, estimate, fit, images_of, room_for, trim
+from services.context import (
+    LEFT_OUT,
+    MAX_IMAGES,
+    MIN_RESULT_TOKENS,
+    estimate,
+    fit,
+    images_of,
+    room_for,
+    trim,
+)
 from services.events import Notice
 from services.history import repair
 from services.loop import Loop
@@ -148,7 +157,7 @@ def test_text_of_many_tokens_per_character_is_cut_by_what_the_model_reads():
 
 def test_however_little_room_there_is_something_of_a_newest_result_is_read():
     request, _notices = fit([QUESTION], [asks_for("a"), ToolMessage("a", "x" * 90_000)], Room(0))
-    assert tokens(request[-1:]) == MIN_RESULT_TOKENS
+    assert estimate(request[-1].text) == MIN_RESULT_TOKENS
 
 
 def test_half_of_the_room_is_the_runs_own_however_long_the_conversation_is():
@@ -215,10 +224,24 @@ def test_images_that_are_too_large_together_are_left_out_from_the_oldest_on(monk
 
 def test_a_result_that_is_left_out_takes_its_images_with_it():
     steps = [
-        asks_for("a"), ToolMessage("a", "x" * 400, (picture(1),)), asks_for("b"), ToolMessage("b", "noon"),
+        asks_for("a"), ToolMessage("a", "x" * 8_000, (picture(1),)), asks_for("b"), ToolMessage("b", "noon"),
     ]
-    request, _notices = fit([QUESTION], steps, Room(500, sees_images=True))
+    request, _notices = fit([QUESTION], steps, Room(2_500, sees_images=True))
     assert request == [QUESTION, asks_for("a"), ToolMessage("a", LEFT_OUT), *steps[2:]]
+
+
+def test_a_model_that_reads_little_is_shown_fewer_images_and_reads_their_results_whole():
+    steps = [asks_for("a"), ToolMessage("a", "[images]", tuple(map(picture, range(5))))]
+    request, notices = fit([QUESTION], steps, Room(2_500, sees_images=True))
+    assert request[-1].images == (picture(4),)
+    assert (request[2].text, notices) == ("[images]", [])
+
+
+def test_a_text_beside_images_is_cut_and_the_images_stay():
+    steps = [asks_for("a"), ToolMessage("a", "x" * 20_000, (picture(1),))]
+    request, _notices = fit([QUESTION], steps, Room(3_000, sees_images=True))
+    assert request[-1].images == (picture(1),)
+    assert 2_900 < tokens(request[:3]) <= 3_000
 
 
 def test_a_stored_request_carries_no_images_of_results():
