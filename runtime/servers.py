@@ -75,6 +75,8 @@ class ServerRecords:
             found = await pool.list_tools(server)
         except McpUnreachable as problem:
             _logger.info("The new tools of MCP server %s cannot be listed: %s", server.id, problem)
+        except Exception:
+            _logger.warning("The new tools of MCP server %s cannot be listed", server.id, exc_info=True)
         else:
             await self._transact(partial(_take_over, spec=server, found=found))
 

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+import pytest
 from odoo.addons.ai_discuss.runtime import servers
 from odoo.addons.ai_discuss.runtime.servers import ServerRecords
 from odoo.addons.ai_discuss.services.mcp_port import McpUnreachable
@@ -143,15 +144,18 @@ def test_a_server_that_does_not_list_its_tools_holds_up_nothing_else(monkeypatch
     played(test, monkeypatch)
 
 
-def test_tools_that_cannot_be_listed_stay_as_they_are(monkeypatch):
+@pytest.mark.parametrize("problem", [McpUnreachable("It went away."), RuntimeError("Nobody thought of this.")])
+def test_tools_that_cannot_be_listed_stay_as_they_are_and_news_go_on(monkeypatch, problem):
     async def test(records, database, sessions):
         async def refuse(server):
             sessions.listed.append(server.id)
-            raise McpUnreachable("It went away.")
+            raise problem
 
         sessions.list_tools = refuse
         records.tools_changed(FIRST)
         await until(lambda: sessions.listed == [1] and not records._synchronising)
-        assert database.done == []
+        records.server_failed(FIRST, "Down.", 1, 1.0)
+        await until(lambda: database.done)
+        assert database.done == [(1, 1)]
 
     played(test, monkeypatch)

@@ -1,14 +1,31 @@
 """What the records of MCP servers say while runs use the servers, on a live Odoo and with real servers."""
 
 from concurrent.futures import ThreadPoolExecutor
-
 from typing import Any
 
-from tests.fakes.mcp_servers import McpHttpServer
+from mcp.server.mcpserver import Context
+
+from tests.fakes.mcp_servers import McpHttpServer, build_server
 from tests.fakes.model_server import calls, text
 from tests.runtime.conftest import Room
 
 WAITING_FOR_A_LOCK = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+
+
+class LearningServer(McpHttpServer):
+    """Its tool `learn` gives it another tool, which it announces."""
+
+    def _app(self):
+        server = build_server(self)
+
+        @server.tool(structured_output=False)
+        async def learn(name: str, ctx: Context) -> str:
+            """Learn something new."""
+            server.add_tool(lambda: "Done.", name=name, description="Something new.")
+            await ctx.notify_tools_changed()
+            return "Learnt."
+
+        return self._recording(server.streamable_http_app())
 
 
 def shown(room: Room, server_id: int) -> dict[str, Any]:
@@ -49,6 +66,26 @@ def test_q33_a_server_that_dies_in_a_run_is_marked_then_paused_and_in_use_again_
         assert tools.calls == [("slow_note", {"text": "x"}), ("echo", {"text": "ping"})]
         eventually(lambda: shown(room, server_id)["state"] == "connected")
         assert (shown(room, server_id)["failure_count"], shown(room, server_id)["circuit"]) == (0, "closed")
+
+
+def test_q38_a_tool_that_a_server_announces_appears_and_what_people_switched_off_stays_off(room):
+    with LearningServer() as tools:
+        server_id = room.use(tools)
+        admin = room.server.admin
+        disabled = admin.call("mcp.tool", "search", [("server_id", "=", server_id), ("name", "=", "note")])
+        admin.call("mcp.tool", "write", disabled, {"enabled": False})
+        room.model.script(calls(("learn", {"name": "sing"})), text("I can sing now."))
+        room.say("Learn to sing.")
+        room.ended()
+        room.server.eventually(lambda: "sing" in tools_of(room, server_id))
+        assert (tools_of(room, server_id)["sing"], tools_of(room, server_id)["note"]) == (True, False)
+
+        room.model.script(calls(("sing", {})), text("La la la."))
+        room.say("Sing.")
+        room.ended(2)
+    assert room.replies() == ["<p>I can sing now.</p>", "<p>La la la.</p>"]
+    sung = admin.search_read("ai.tool.call", [("run_id.channel_id", "=", room.channel_id)], "tool_name", "state")
+    assert {call["tool_name"]: call["state"] for call in sung} == {"learn": "done", "sing": "done"}
 
 
 def test_two_who_take_over_at_once_do_so_one_after_the_other(live):
