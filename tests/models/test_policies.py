@@ -1,11 +1,12 @@
 """Which calls ask first, and how long they may take: what people set, as runs get it and as forms show it."""
 
+from odoo.addons.ai_discuss.runtime import inputs
 from odoo.exceptions import AccessError
 from odoo.tests import Form
 from odoo.tools import mute_logger
 from psycopg2 import IntegrityError
 
-from .common import AiCase, offered
+from .common import AiCase, RunCase, offered
 
 
 class TestPolicies(AiCase):
@@ -115,3 +116,9 @@ class TestDeadlines(AiCase):
             with self.subTest(**values), self.assertRaises(IntegrityError), self.env.cr.savepoint():
                 record.write(values)
                 record.flush_recordset()
+
+
+class TestTimeLimit(RunCase):
+    def test_a_run_has_the_seconds_that_its_assistant_says(self):
+        self.assistant.run_timeout = 45
+        self.assertEqual(inputs.load(self.running()).deadline, 45)
