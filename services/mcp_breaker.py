@@ -93,7 +93,7 @@ class Breaker:
 
     def call_failed(self, problem: str, began: float) -> None:
         """A call that began then broke, or got no answer in time. What fails together is one failure."""
-        if self._failures and began <= self._failed_at:
+        if self._failures and began < self._failed_at:
             return
         self._by_calls = True
         self._fail(problem, opens=self._failures + 1 >= CALLS_TO_OPEN)

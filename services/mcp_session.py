@@ -296,17 +296,17 @@ class Session:
 
     async def _listen(self, client: Client) -> None:
         """Keep the stream open over which the server tells of changes; `_hear` gets them."""
-        was_open = False
+        missed = False
         while True:
             try:
                 async with client.listen(tools_list_changed=True) as changes:
-                    if was_open:  # what was missed meanwhile is not repeated
+                    if missed:  # nobody repeats it
                         self._changed.set()
-                    was_open = True
                     async for _ in changes:
                         pass
             except Exception as error:  # noqa: BLE001 - a fault of its server; calls may go on
                 _logger.info("MCP server %s does not tell of changes now: %r", self.server.id, error)
+            missed = True
             await asyncio.sleep(LISTEN_PAUSE_SECONDS)
 
 

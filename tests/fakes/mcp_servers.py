@@ -183,6 +183,28 @@ def build_server(log: ToolLog, name: str = "workshop") -> MCPServer:
         log.called("whoami")
         return (ctx.headers or {}).get("authorization", "nobody")
 
+    @server.tool(structured_output=False)
+    async def change(ctx: Context) -> str:
+        """Let `add` return something else than it was listed with, offer `subtract`, and announce both."""
+        log.called("change")
+        server.remove_tool("add")
+
+        @server.tool()
+        def add(a: int, b: int) -> str:
+            """Add two whole numbers, in words."""
+            return f"{a + b} in all"
+
+        @server.tool()
+        def subtract(a: int, b: int) -> int:
+            """Subtract a whole number from another."""
+            return a - b
+
+        if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
+            await ctx.session.send_tool_list_changed()
+        else:
+            await ctx.notify_tools_changed()
+        return "Changed."
+
     @server.tool(annotations=READ_ONLY)
     def mixed() -> CallToolResult:
         """Return one block of every kind."""
