@@ -60,5 +60,5 @@ def test_an_assistants_rule_is_shown_on_its_tools_before_it_is_saved(live, offic
     row = page.locator(".o_data_row", has_text="calculate")
     expect(row.locator("td[name=policy]")).to_have_text("Run without asking")
     page.get_by_label("Rule for All Tools").click()
-    page.get_by_role("option", name="Always ask").click()
+    page.locator(".o_select_menu_item", has_text="Always ask").click()
     expect(row.locator("td[name=policy]")).to_have_text("Ask first")
