@@ -176,10 +176,10 @@ def _shown(calls, room):
 
 def _is_group(channel) -> bool:
     """Whether several people talk to the assistant: then the model has to know who says what."""
-    partners = channel.channel_member_ids.partner_id
-    guests = channel.channel_member_ids.guest_id
-    assistants = channel.env["ai.assistant"]._of_partners(partners).partner_id
-    return len(partners - assistants) + len(guests) > 1
+    assistants = list(channel.env["ai.assistant"]._ids_by_partner())
+    # guests have no partner, and so none of an assistant's
+    people = [("channel_id", "=", channel.id), ("partner_id", "not in", assistants)]
+    return channel.env["discuss.channel.member"].search_count(people, limit=2) > 1
 
 
 def _checkpoint(run, room) -> Checkpoint:
