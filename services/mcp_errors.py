@@ -12,13 +12,15 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, UNSUPPORTED_PROTOCOL_VERSION
 
 from .mcp_port import CREDENTIALS_REJECTED
-from .mcp_wire import AnswerEncoded, AnswerTooLarge, Exchange
+from .mcp_wire import ANSWER_TYPES, AnswerEncoded, AnswerTooLarge, Exchange
 from .specs import ServerSpec
 from .url_guard import UrlRefused
 
 QUOTE_MAX_CHARS = 200  # of what a server says about itself
 SECRET_MIN_CHARS = 6  # shorter header values ("2", "true") keep no secret, and are in every text
-_ANSWER_TYPES = frozenset({"application/json", "text/event-stream", ""})
+NO_MCP_SERVER = "What answers at this URL does not answer as an MCP server."
+BROKE_BEFORE = "The connection broke before the server had answered."
+_CLOSED = ("Connection closed", "SSE stream ")  # how the SDK begins to say that there will be no answer
 
 
 def explain(error: BaseException, seen: Exchange, server: ServerSpec) -> str:
@@ -77,7 +79,7 @@ def _explain_command(error: BaseException) -> str:
                 return "The command was not found."
             case PermissionError() | OSError():
                 return "The command could not be executed."
-            case MCPError(code=code) if code == CONNECTION_CLOSED:
+            case MCPError() if is_closed(cause):
                 return "The command ended before it answered as an MCP server."
     return "The command did not answer as an MCP server."
 
@@ -87,7 +89,7 @@ def _explain_answer(seen: Exchange) -> str:
     if isinstance(seen.failure, httpx2.ConnectError):
         return "No connection could be made to the server's address."
     if isinstance(seen.failure, httpx2.TransportError):
-        return "The connection broke before the server had answered."
+        return BROKE_BEFORE
     if status in (401, 403):
         return f"{CREDENTIALS_REJECTED} (HTTP {status})."
     if status in (404, 410):
@@ -98,9 +100,11 @@ def _explain_answer(seen: Exchange) -> str:
         return f"The server redirects to another address (HTTP {status}): enter that address."
     if status == 429 or status >= 500:
         return f"The server is not available now (HTTP {status})."
-    if seen.content_type not in _ANSWER_TYPES:
-        return f"What answers at this URL is not an MCP server: it sent {seen.content_type[:60]}."
-    return ""
+    if status in (0, 202) or seen.content_type in ANSWER_TYPES:  # 202: the older transport answers elsewhere
+        return ""
+    if not seen.content_type:
+        return NO_MCP_SERVER
+    return f"What answers at this URL is not an MCP server: it sent {seen.content_type[:60]}."
 
 
 def _explain_protocol(error: BaseException, server: ServerSpec) -> str:
@@ -109,10 +113,17 @@ def _explain_protocol(error: BaseException, server: ServerSpec) -> str:
             return "The server only speaks versions of the protocol that are not known here."
         if isinstance(cause, RuntimeError) and "protocol version" in str(cause):
             return "The server only speaks versions of the protocol that are not known here."
-    for cause in _causes(error):
-        if isinstance(cause, MCPError) and cause.code != PARSE_ERROR:  # whose message is the parser's, not the server's
-            return f"The server did not accept the connection: {quote(cause.message, server).rstrip('.')}."
-    return "What answers at this URL does not answer as an MCP server."
+    refusal = next((cause for cause in _causes(error) if isinstance(cause, MCPError)), None)
+    if refusal is None or refusal.code == PARSE_ERROR:  # whose message is the parser's, not the server's
+        return NO_MCP_SERVER
+    if is_closed(refusal):
+        return BROKE_BEFORE
+    return f"The server did not accept the connection: {quote(refusal.message, server).rstrip('.')}."
+
+
+def is_closed(error: BaseException) -> bool:
+    """Whether the SDK says by `error` that no answer will come. Servers use the same code for whatever they like."""
+    return isinstance(error, MCPError) and error.code == CONNECTION_CLOSED and error.message.startswith(_CLOSED)
 
 
 def quote(text: str, server: ServerSpec) -> str:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from .mcp_breaker import PAUSE_SECONDS, Breaker
 from .mcp_errors import explain, quote
 from .mcp_port import McpTool, McpUnreachable, McpWatch, NoWatch
-from .mcp_session import STOPPING, Session, SessionLost, TimedOut, call_tool, list_tools
+from .mcp_session import STOPPING, NoAnswer, Session, SessionLost, TimedOut, call_tool, list_tools
 from .mcp_wire import ANSWER_MAX_BYTES, Exchange
 from .ports import ReportProgress
 from .specs import ServerSpec
@@ -76,7 +76,7 @@ class McpPool:
                 return await self._use(server, list_tools, safe_to_repeat=True)
         except SessionLost as error:
             raise McpUnreachable("The connection broke while the server listed its tools.") from error
-        except (TimeoutError, MCPError, ValidationError) as error:
+        except (TimeoutError, NoAnswer, MCPError, ValidationError) as error:
             raise McpUnreachable(explain(error, Exchange(), server)) from error
 
     async def call(
@@ -115,7 +115,7 @@ class McpPool:
             if not lost.executed:
                 self._note_failure(server, BROKEN, began)
             return _failed(_explain_lost(lost))
-        except (MCPError, RuntimeError, ValidationError) as error:
+        except (NoAnswer, MCPError, RuntimeError, ValidationError) as error:
             output = _failed(_explain_refused(error, server))
         self._breaker(server).answered()
         return output
@@ -233,8 +233,10 @@ def _explain_lost(lost: SessionLost) -> str:
     )
 
 
-def _explain_refused(error: MCPError | RuntimeError | ValidationError, server: ServerSpec) -> str:
+def _explain_refused(error: Exception, server: ServerSpec) -> str:
     """Why a server that has answered gave no result."""
+    if isinstance(error, NoAnswer):
+        return UNREADABLE if error.status < 400 else f"The tool was not called: HTTP {error.status} from its server."
     if isinstance(error, ValidationError) or (isinstance(error, MCPError) and error.code == PARSE_ERROR):
         return UNREADABLE
     if isinstance(error, MCPError):

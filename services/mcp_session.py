@@ -18,13 +18,22 @@ from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, Implementation, ToolListChangedNotification
+from mcp_types import Implementation, ToolListChangedNotification
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from .mcp_errors import explain
+from .mcp_errors import explain, is_closed
 from .mcp_port import McpTool, McpUnreachable
-from .mcp_wire import ANSWER_MAX_BYTES, AnswerTooLarge, Exchange, PinnedTransport, WireClient, exchange, watched
+from .mcp_wire import (
+    ANSWER_MAX_BYTES,
+    ANSWER_TYPES,
+    AnswerTooLarge,
+    Exchange,
+    PinnedTransport,
+    WireClient,
+    exchange,
+    watched,
+)
 from .ports import ReportProgress
 from .specs import ServerSpec
 from .tool_content import to_output
@@ -41,6 +50,8 @@ LISTEN_PAUSE_SECONDS = 30.0  # before a stream of changes that ended is opened a
 STOPPING = "This process is about to stop."
 _CLIENT = Implementation(name="ai_discuss", title="AI Assistants for Discuss", version="1.0")
 _EVENT_TOO_LARGE = "SSE stream failed"  # what the SDK says of an answer that is too large for its parser of events
+_NO_ERROR_BODY = "Server returned an error response"  # its word for an HTTP status alone
+_TOO_MANY_REQUESTS = 429
 _GATEWAY_ERROR = 502  # and above: it speaks for a server that did not
 
 
@@ -51,6 +62,14 @@ class SessionLost(Exception):
         super().__init__("the session was lost")
         self.unsent = unsent  # certainly not executed
         self.executed = executed  # certainly executed
+
+
+class NoAnswer(Exception):
+    """HTTP answered a request with something that is not of the protocol; the session may be well."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
 
 
 class TimedOut(Exception):
@@ -111,6 +130,7 @@ class Session:
 
         Raises:
             SessionLost: the session broke; it is not used again.
+            NoAnswer: the server is there, but what it sent was no answer.
             Exception: whatever else `ask` raises.
         """
         if self._end.is_set():
@@ -121,10 +141,11 @@ class Session:
         try:
             return await ask(self._client.result())
         except (MCPError, ValidationError, RuntimeError) as error:
-            lost = self._what_was_lost(error, seen)
-            if lost is None:
-                raise
-            raise lost from error
+            if lost := self._what_was_lost(error, seen):
+                raise lost from error
+            if _is_no_answer(error, seen):
+                raise NoAnswer(seen.status) from error
+            raise
         finally:
             exchange.reset(token)
             self._end_use()
@@ -181,20 +202,20 @@ class Session:
 
     def _what_was_lost(self, error: Exception, seen: Exchange) -> SessionLost | None:
         """Tell an error of the session from an error of the request, and retire the session."""
-        closed = isinstance(error, MCPError) and error.code == CONNECTION_CLOSED
-        if isinstance(seen.failure, AnswerTooLarge) or (closed and error.message.startswith(_EVENT_TOO_LARGE)):
+        closed, refused = is_closed(error), self._is_refused(error, seen)
+        if isinstance(seen.failure, AnswerTooLarge) or (closed and str(error).startswith(_EVENT_TOO_LARGE)):
             return SessionLost(executed=True)
-        refused = self._is_refused(error, seen)
-        if not (refused or closed or seen.failure or _is_outage(seen) or self._end.is_set()):
+        if not (refused or closed or seen.failure or _is_outage(error, seen) or self._end.is_set()):
             return None
         self._retired = True
         over_http = self.server.transport != "stdio"
         return SessionLost(unsent=refused or (over_http and not seen.sent))
 
     def _is_refused(self, error: Exception, seen: Exchange) -> bool:
-        """Whether HTTP itself turned the request away, so that no tool saw it: the session is not known (any more), or
-        the credentials are not good (any more). Other refusals with a body in JSON are the protocol's, not HTTP's."""
-        if not 400 <= seen.status < 500:
+        """Whether HTTP itself turned the request away, so that no tool saw it: the session is not known (any more), the
+        credentials are not good (any more), or the server has moved. Other refusals with a body in JSON are the
+        protocol's, not HTTP's; and who is asked too often should not be asked anew."""
+        if not 300 <= seen.status < 500 or seen.status == _TOO_MANY_REQUESTS:
             return False
         if seen.status in (401, 403) or seen.content_type != "application/json":
             return True
@@ -310,9 +331,20 @@ class Session:
             await asyncio.sleep(LISTEN_PAUSE_SECONDS)
 
 
-def _is_outage(seen: Exchange) -> bool:
-    """Whether HTTP failed at the server. An error in JSON is the protocol's, unless a gateway made it."""
-    return seen.status >= (500 if seen.content_type != "application/json" else _GATEWAY_ERROR)
+def _is_outage(error: Exception, seen: Exchange) -> bool:
+    """Whether HTTP failed at the server. With an error in JSON-RPC it is the protocol's, unless a gateway made it."""
+    return seen.status >= (500 if _is_without_body(error) else _GATEWAY_ERROR)
+
+
+def _is_no_answer(error: Exception, seen: Exchange) -> bool:
+    if 200 <= seen.status < 300:
+        return seen.content_type not in ANSWER_TYPES
+    return seen.status >= 400 and _is_without_body(error)
+
+
+def _is_without_body(error: Exception) -> bool:
+    """Whether the SDK made `error` from an HTTP status, because there was no error in JSON-RPC."""
+    return isinstance(error, MCPError) and error.message == _NO_ERROR_BODY
 
 
 def _must_be_listened_to(client: Client) -> bool:

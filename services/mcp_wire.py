@@ -25,6 +25,7 @@ _logger = logging.getLogger(__name__)
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 ANSWER_MAX_BYTES = 16 * 1024 * 1024  # of one JSON answer or one server-sent event; it is parsed in memory
+ANSWER_TYPES = frozenset({"application/json", "text/event-stream"})
 SIDE_REQUEST_SECONDS = 3.0  # for requests that nobody waits for: notifications and the end of a session
 _SIDE_REQUEST_MAX_BYTES = 4096  # a notification of ours is smaller
 
@@ -62,9 +63,10 @@ class WireClient(httpx2.AsyncClient):
         self.headers["accept-encoding"] = "identity"
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        seen = exchange.get()
+        is_aside = _is_side_request(request)
+        seen = Exchange() if is_aside or self._is_standing(request) else exchange.get()
         request.extensions = {**request.extensions, "trace": _Trace(seen)}
-        if _is_side_request(request):
+        if is_aside:
             timeout = httpx2.Timeout(SIDE_REQUEST_SECONDS)
             request.extensions["timeout"] = timeout.as_dict()
         try:
@@ -82,6 +84,10 @@ class WireClient(httpx2.AsyncClient):
         if self._on_lost_message and request.method == "POST" and response.status_code >= 400:
             self._on_lost_message()
         return response
+
+    def _is_standing(self, request: httpx2.Request) -> bool:
+        """Whether `request` is for what a server says by itself, while others are asked: not all have that."""
+        return request.method == "GET" and self._on_lost_message is None
 
 
 class _Trace:
