@@ -267,8 +267,13 @@ class Session:
         server = self.server
         match server.transport:
             case "stdio":
+                command = StdioServerParameters(
+                    command=server.command,
+                    args=list(server.args),
+                    encoding_error_handler="replace",  # otherwise the SDK stops reading, and nobody hears of it
+                )
                 # `errlog=None`: what the child complains about goes where this process's own complaints go.
-                return stdio_client(StdioServerParameters(command=server.command, args=list(server.args)), errlog=None)
+                return stdio_client(command, errlog=None)
             case "sse":
                 return sse_client(server.url, httpx_client_factory=lambda **_: self._http_client(self._end.set))
             case _:
