@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
@@ -502,6 +503,14 @@ class McpStdioServer:
     def calls(self) -> list[tuple[str, dict[str, Any]]]:
         return [(line["call"], line["arguments"]) for line in self.lines if "call" in line]
 
+    def wait_for_cancel(self, name: str) -> None:
+        """Block until a held call of `name` was cancelled by its client."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while {"cancelled": name} not in self.lines:
+            if time.monotonic() > end:
+                raise AssertionError(f"Nobody has cancelled {name}; what happened: {self.lines}")
+            time.sleep(0.01)  # another process writes it
+
 
 @contextmanager
 def stdio_server():
@@ -519,6 +528,13 @@ class _FileLog(ToolLog):
     def called(self, name: str, **arguments: Any) -> None:
         super().called(name, **arguments)
         self._write({"call": name, "arguments": arguments})
+
+    async def hold(self, name: str) -> None:
+        try:
+            await super().hold(name)
+        except asyncio.CancelledError:
+            self._write({"cancelled": name})
+            raise
 
     def _write(self, line: dict[str, Any]) -> None:
         with self._path.open("a") as file:

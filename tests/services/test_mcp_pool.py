@@ -124,7 +124,7 @@ def test_sessions_are_never_shared_between_identities():
         asyncio.run(run(server))
 
 
-@pytest.mark.parametrize("kind", ["modern", "legacy", "sse"])
+@pytest.mark.parametrize("kind", TRANSPORTS)
 def test_q35_a_tool_that_never_answers_is_cancelled_and_the_result_says_so(kind):
     async def run(server):
         async with open_pool() as pool:
@@ -539,6 +539,23 @@ def test_q36_an_answer_beyond_every_limit_is_dropped_and_the_session_lives_on(mo
         assert methods.count("initialize") == 1
 
     with JsonServer(scripted(call=answer)) as server:
+        asyncio.run(run(server))
+
+
+@pytest.mark.parametrize("json_response", [True, False])
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+def test_q36_an_answer_that_is_too_large_as_json_or_as_an_event_is_not_asked_for_again(monkeypatch, era, json_response):
+    monkeypatch.setattr("services.mcp_wire.ANSWER_MAX_BYTES", 100_000)
+    monkeypatch.setattr("services.mcp_session.ANSWER_MAX_BYTES", 100_000)
+
+    async def run(server):
+        async with open_pool() as pool:
+            huge = await call(pool, spec_of(server), "huge", {"chars": 1_000_000}, safe_to_repeat=True)
+            assert huge.text.startswith("The tool ran, but its answer is larger than")
+            assert (await call(pool, spec_of(server), "echo", {"text": "still here"})).text == "still here"
+        assert [name for name, _ in server.calls] == ["huge", "echo"]
+
+    with McpHttpServer(era=era, json_response=json_response) as server:
         asyncio.run(run(server))
 
 
