@@ -227,7 +227,7 @@ def test_a_call_that_asks_waits_and_the_calls_beside_it_run():
 
 
 class ReportingTools(LocalTools):
-    """One tool, `count`, that reports every step up to `number`, and then lets others work."""
+    """One tool, `count`, that twice reports every step up to `number`, and then lets others work."""
 
     def __init__(self):
         super().__init__(self.count)
@@ -236,9 +236,10 @@ class ReportingTools(LocalTools):
         return f"counted to {number}"
 
     async def call(self, tool, arguments, report):
-        for step in range(1, arguments["number"] + 1):
-            report(step, arguments["number"], None)
-        await asyncio.sleep(0)
+        for _ in range(2):
+            for step in range(1, arguments["number"] + 1):
+                report(step, arguments["number"], None)
+            await asyncio.sleep(0)
         return await super().call(tool, arguments, report)
 
 
@@ -248,10 +249,10 @@ def counting(number):
     )
 
 
-def test_q35_all_progress_of_a_call_is_an_event_and_only_the_newest_is_a_step():
+def test_q35_all_progress_of_a_call_is_an_event_and_once_in_a_while_the_newest_is_a_step():
     conversation = counting(100)
     conversation.run()
-    assert [event.progress for event in conversation.of(Progress)] == list(range(1, 101))
+    assert [event.progress for event in conversation.of(Progress)] == [*range(1, 101)] * 2
     assert [subject for what, subject in conversation.steps.log if what == "progress"] == [Progress("a", 100, 100)]
 
 

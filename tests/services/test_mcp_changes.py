@@ -15,6 +15,7 @@ from tests.fakes.mcp_pools import (
     call,
     call_held,
     happened,
+    let_begin,
     open_pool,
     process_gone,
     serve,
@@ -185,6 +186,21 @@ def test_q33_a_refusal_of_somebodys_own_credentials_names_whose_they_are():
             await pool.connect(bob)  # whose breaker is another one
 
     with McpHttpServer(token="good") as server:
+        asyncio.run(run(server))
+
+
+def test_q40_a_pool_that_is_closed_while_it_connects_tells_nobody_that_a_server_failed():
+    async def run(server):
+        watch = Watch()
+        async with open_pool(watch=watch) as pool:
+            connecting = asyncio.create_task(pool.connect(spec_of(server)))
+            await let_begin(connecting)
+            await pool.aclose()
+            with pytest.raises(McpUnreachable, match="about to stop"):
+                await connecting
+        assert watch.told == []
+
+    with McpHttpServer() as server:
         asyncio.run(run(server))
 
 

@@ -181,6 +181,22 @@ def test_q39_a_server_that_answers_garbage_while_it_is_connected_is_said_to_be_n
         assert unreachable(server) == sentence
 
 
+def test_q39_what_became_of_a_notification_does_not_explain_what_became_of_a_question():
+    answer = scripted()
+
+    def respond(verb, headers, body):
+        match body.get("method"):
+            case "notifications/initialized":
+                return 500, {"content-encoding": "gzip"}, b""
+            case "tools/list":
+                return error(-32603, "out of paper")(body)
+            case _:
+                return answer(verb, headers, body)
+
+    with JsonServer(respond) as server:
+        assert unreachable(server) == "The server did not accept the connection: out of paper."
+
+
 def test_q39_a_server_that_agrees_on_a_protocol_that_nobody_knows():
     reply = result(protocolVersion="2099-01-01", capabilities={}, serverInfo={"name": "tomorrow", "version": "1"})
     with answering_calls(reply, "initialize") as server:
