@@ -167,7 +167,8 @@ class RunJournal:
         """Keep `event` for the next flush; never blocks and never raises.
 
         The first words after anything else are stored at once, whatever the window says: somebody waits for them. Text
-        that follows text of its kind joins it in one row, until the log has seen that row. While the log is down,
+        that follows text of its kind joins it in one row, until the log has seen that row; of a call's progress the
+        newest takes the place of what was there, because some tools report thousands of steps. While the log is down,
         `MAX_PENDING_ROWS` are kept; beyond that, text and progress are dropped (the reply itself is not made from the
         journal), and everything else is still kept. Does nothing once the journal has ended.
         """
@@ -202,6 +203,8 @@ class RunJournal:
             raise self._reason
 
     def _merge(self, event: Event) -> bool:
+        if isinstance(event, Progress):
+            return self._replace(event)
         if len(self._pending) <= self._handed_out or not isinstance(event, Chunk | Reasoning):
             return False
         last = self._pending[-1]
@@ -209,6 +212,19 @@ class RunJournal:
             return False
         self._pending[-1] = replace(last, event=type(event)(last.event.content + event.content))
         return True
+
+    def _replace(self, event: Progress) -> bool:
+        """Put `event` in the place of progress of the same call, as long as nothing else has happened since."""
+        for index in range(len(self._pending) - 1, self._handed_out - 1, -1):
+            match self._pending[index].event:
+                case Progress(id=event.id):
+                    self._pending[index] = replace(self._pending[index], event=event)
+                    return True
+                case Progress():
+                    continue
+                case _:
+                    return False
+        return False
 
     def _take(self, room: int) -> list[JournalRow]:
         rows = self._pending[:room]

@@ -7,7 +7,7 @@ import pytest
 
 from services import journal as journal_module
 from services.errors import Fenced
-from services.events import Chunk, Notice, Reasoning, RoundEnded
+from services.events import Chunk, Notice, Progress, Reasoning, RoundEnded
 from services.journal import MAX_MERGED_CHARS, MAX_PENDING_ROWS, Journal, JournalFailed
 from services.ports import JournalRow
 
@@ -140,6 +140,39 @@ def test_text_of_one_kind_inside_a_window_becomes_one_row():
             (5, Reasoning("Let me see")), (6, Chunk("It is 12")), (7, Notice("x", "y")), (8, Chunk(".")),
         ]
         assert run.next_seq == 9
+
+    with_journal(test)
+
+
+def test_of_the_progress_of_calls_that_run_together_the_newest_of_each_is_stored():
+    async def test(journal, log):
+        run = journal.open(1, 1, 1)
+        run.emit(Chunk("Hello"))
+        await log.wait_until_stored(1)
+        for step in range(1000):
+            run.emit(Progress("a", step))
+            run.emit(Progress("b", step))
+        run.emit(RoundEnded(1, "stop"))
+        run.emit(Progress("a", 1000))
+        await run.flush()
+        assert [row.event for row in log.rows.values()] == [
+            Chunk("Hello"), Progress("a", 999), Progress("b", 999), RoundEnded(1, "stop"), Progress("a", 1000),
+        ]
+        assert [row.seq for row in log.rows.values()] == [1, 2, 3, 4, 5]
+
+    with_journal(test)
+
+
+def test_progress_that_the_log_has_seen_is_not_changed():
+    async def test(journal, log):
+        log.gate.clear()
+        run = journal.open(1, 1, 1)
+        run.emit(Progress("a", 1))
+        await log.called.wait()
+        run.emit(Progress("a", 2))
+        log.gate.set()
+        await run.flush()
+        assert [row.event for row in log.rows.values()] == [Progress("a", 1), Progress("a", 2)]
 
     with_journal(test)
 
