@@ -41,6 +41,7 @@ class Quirk(Enum):
 
     NO_USAGE = "without `stream_options`"
     NO_TOOLS = "without `tools`"
+    NO_IMAGES = "without images"
     ECHO_REASONING = "with the reasoning that led to its earlier calls"
     ECHO_EXTRA = "with what it had added to its earlier calls"
     SHORT_IDS = "with ids of nine letters and digits"
@@ -92,6 +93,11 @@ _HAS_NO_TOOLS = re.compile(
     r"tools? param|(support|implement).*\btool|\b(tool|function)s?\b.*(support|implement|requires|enabled|allowed)",
     re.IGNORECASE,
 )
+_NAMES_IMAGES = re.compile(r"\bimage|image_url|vision|multi-?modal|content.*must be a (valid )?string", re.IGNORECASE)
+_ABOUT_ONE_IMAGE = re.compile(
+    r"format|too (large|many)|size|process|download|fetch|decode|corrupt|(invalid|unsupported) image|at most [1-9]",
+    re.IGNORECASE,
+)
 _ABOUT_LENGTH = re.compile(r"context_length|context length|context window|too long|too many tokens", re.IGNORECASE)
 _ABOUT_ONE_CALL = re.compile(r"schema|invalid_function_parameters|tool_use_failed", re.IGNORECASE)
 
@@ -116,16 +122,19 @@ def adaptation(failure: Failure, body: Mapping[str, Any], quirks: Collection[Qui
 
     The evidence is what the server says of it: the name of the option. Where it refuses a request with tools (400, 422)
     and names none of the others, the tools are tried: if it works without them, they were the reason. With other
-    statuses it has to say so (llama.cpp: 500; OpenRouter: 404). Where it refuses one without tools, earlier calls are:
-    some servers want their tools defined, others know no calls at all.
+    statuses it has to say so (llama.cpp: 500; OpenRouter: 404), and of images always. Where it refuses one without
+    tools, earlier calls are tried: some servers want their tools defined, others know no calls at all.
     """
     is_refusal = failure.status in (400, 422)
     if is_refusal and (quirk := _named(failure.said, body)) and quirk not in quirks:
         return quirk
     if _ABOUT_LENGTH.search(failure.said):
         return None
+    is_unable = failure.status in (404, 500, 501)
+    if (is_refusal or is_unable) and _NAMES_IMAGES.search(failure.said) and _shows_images(body):
+        return Quirk.NO_IMAGES
     if "tools" in body:
-        has_no_tools = failure.status in (404, 500, 501) and _HAS_NO_TOOLS.search(failure.said)
+        has_no_tools = is_unable and _HAS_NO_TOOLS.search(failure.said)
         return Quirk.NO_TOOLS if is_refusal or has_no_tools else None
     if is_refusal and any(message["role"] == "tool" for message in body.get("messages", ())):
         return Quirk.CALLS_AS_TEXT
@@ -145,12 +154,22 @@ def _named(said: str, body: Mapping[str, Any]) -> Quirk | None:
     return None
 
 
+def _shows_images(body: Mapping[str, Any]) -> bool:
+    return any(isinstance(message.get("content"), list) for message in body.get("messages", ()))
+
+
 def is_lasting(quirk: Quirk, failure: Failure, takes_tools: bool = False) -> bool:
-    """Whether a change that helped once is made from now on: not if only this request's tools or calls were bad, which
-    is certain of a model that took tools before (`takes_tools`) and does not say that it has none."""
-    if quirk is not Quirk.NO_TOOLS:
-        return True
-    return not _ABOUT_ONE_CALL.search(failure.said) and not (takes_tools and not _HAS_NO_TOOLS.search(failure.said))
+    """Whether a change that helped once is made from now on: not if only this request's images, tools or calls were
+    bad, which is certain of a model that took tools before (`takes_tools`) and does not say that it has none."""
+    match quirk:
+        case Quirk.NO_IMAGES:
+            return not _ABOUT_ONE_IMAGE.search(failure.said)
+        case Quirk.NO_TOOLS if takes_tools and not _HAS_NO_TOOLS.search(failure.said):
+            return False
+        case Quirk.NO_TOOLS:
+            return not _ABOUT_ONE_CALL.search(failure.said)
+        case _:
+            return True
 
 
 # Meaning

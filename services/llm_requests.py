@@ -14,6 +14,7 @@ from .messages import AssistantMessage, Message, ToolMessage, UserMessage, to_wi
 from .specs import ModelSpec
 from .tools import Tool
 
+NOT_SHOWN = "[Images that belong here cannot be shown to you.]"
 NO_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_validator"}}  # Gemini's own way out
 
 
@@ -22,6 +23,8 @@ def request_body(
 ) -> dict[str, Any]:
     """The body of a streaming chat completion."""
     offered = () if Quirk.NO_TOOLS in quirks else tools
+    if Quirk.NO_IMAGES in quirks:
+        messages = _without_images(messages)
     if Quirk.CALLS_AS_TEXT in quirks and not offered:
         messages = _with_calls_as_text(messages)
     body: dict[str, Any] = {"model": spec.model, "messages": _wire_messages(messages, quirks), "stream": True}
@@ -86,6 +89,14 @@ def _with_calls_as_text(messages: Sequence[Message]) -> list[Message]:
             case _:
                 told.append(message)
     return told
+
+
+def _without_images(messages: Sequence[Message]) -> list[Message]:
+    """The same conversation for a model that sees none: that there are images is said."""
+    return [
+        UserMessage(f"{message.text}\n{NOT_SHOWN}") if isinstance(message, UserMessage) and message.images else message
+        for message in messages
+    ]
 
 
 def _definition(tool: Tool) -> dict[str, Any]:

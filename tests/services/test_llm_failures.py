@@ -67,6 +67,7 @@ def test_q24_retry_after_may_be_a_date():
 
 
 FULL = {"stream_options": {}, "tools": [{}]}
+SHOWN = {"tools": [{}], "messages": [{"role": "user", "content": [{"type": "text"}, {"type": "image_url"}]}]}
 TOLD = {"messages": [{"role": "user"}, {"role": "assistant"}, {"role": "tool"}]}
 
 
@@ -90,6 +91,16 @@ TOLD = {"messages": [{"role": "user"}, {"role": "assistant"}, {"role": "tool"}]}
     (500, "tools param requires --jinja flag", FULL, Quirk.NO_TOOLS),
     (500, "Failed to parse tool call", FULL, None),
     (401, "tools are not supported", FULL, None),
+    (400, "This model does not support image input", SHOWN, Quirk.NO_IMAGES),
+    (400, "messages[0]: unknown variant `image_url`, expected `text`", SHOWN, Quirk.NO_IMAGES),
+    (400, "m is not a multimodal model", SHOWN, Quirk.NO_IMAGES),
+    (422, "'messages.0.content' must be a string", SHOWN, Quirk.NO_IMAGES),
+    (500, "image input is not supported - hint: you may need to provide the mmproj", SHOWN, Quirk.NO_IMAGES),
+    (404, "No endpoints found that support image input", SHOWN, Quirk.NO_IMAGES),
+    (400, "This model does not support image input", FULL, Quirk.NO_TOOLS),
+    (400, "Bad request", SHOWN, Quirk.NO_TOOLS),
+    (500, "Internal error", SHOWN, None),
+    (401, "image input is not supported", SHOWN, None),
     (None, "tools are not supported", FULL, None),
 ])
 def test_a_request_is_changed_on_evidence_only(status, said, body, quirk):
@@ -128,6 +139,12 @@ def test_an_error_in_a_list_is_quoted_as_the_error_that_it_is():
     (Quirk.NO_TOOLS, "tool_use_failed", False, False),
     (Quirk.NO_TOOLS, "Bad request", True, False), (Quirk.NO_TOOLS, "tools are not supported", True, True),
     (Quirk.NO_USAGE, "schema: stream_options", True, True),
+    (Quirk.NO_IMAGES, "This model does not support image input", False, True),
+    (Quirk.NO_IMAGES, "At most 0 image(s) may be provided in one request", False, True),
+    (Quirk.NO_IMAGES, "At most 1 image(s) may be provided in one request", False, False),
+    (Quirk.NO_IMAGES, "Could not process image", False, False),
+    (Quirk.NO_IMAGES, "You uploaded an unsupported image.", False, False),
+    (Quirk.NO_IMAGES, "The image is too large", False, False),
 ])
 def test_a_change_lasts_unless_it_was_about_this_request(quirk, said, takes_tools, lasts):
     assert is_lasting(quirk, Failure(ERROR, 400, said=said), takes_tools) is lasts
