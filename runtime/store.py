@@ -5,7 +5,7 @@ What a transition does is the record's business (`models/ai_run.py`); this only 
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -126,7 +126,9 @@ class Steps:
         self._run_id = run_id
         self._attempt = attempt
 
-    async def turn_taken(self, round: int, turn: Turn, tools: Mapping[str, Tool]) -> None:
+    async def turn_taken(
+        self, round: int, turn: Turn, tools: Mapping[str, Tool], asking: Container[str]
+    ) -> None:
         def work(env):
             run = self._hold(env)
             transcript = run.transcript or []
@@ -135,7 +137,8 @@ class Steps:
             run.write({"transcript": [*transcript, encode_turn(turn)], "rounds": round})
             run._count(turn.usage)
             calls = env["ai.tool.call"].create([
-                _call_values(run, round, call, tools.get(call.name)) for call in turn.message.tool_calls
+                _call_values(run, round, call, tools.get(call.name), call.id in asking)
+                for call in turn.message.tool_calls
             ])
             calls._broadcast()
 
@@ -195,8 +198,7 @@ def _tell_what_to_enter(run, loaded: RunInputs) -> None:
             run.user_id._bus_send_transient_message(run.channel_id, notice.message)
 
 
-def _call_values(run, round: int, call: ToolCall, tool: Tool | None) -> dict:
-    asks = tool is not None and tool.spec.approval == "ask" and not call.problem
+def _call_values(run, round: int, call: ToolCall, tool: Tool | None, asks: bool) -> dict:
     values = {
         "run_id": run.id,
         "call_id": call.id,

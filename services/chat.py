@@ -5,7 +5,7 @@ that wants a person's approval is not offered, because nobody is there to ask.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -84,7 +84,9 @@ class AIClient:
 class _NothingKept:
     """The steps of a conversation that lives in memory only."""
 
-    async def turn_taken(self, round: int, turn: Turn, tools: Mapping[str, Tool]) -> None:
+    async def turn_taken(
+        self, round: int, turn: Turn, tools: Mapping[str, Tool], asking: Container[str]
+    ) -> None:
         pass
 
     async def call_sent(self, call: ToolCall) -> None:

@@ -20,6 +20,7 @@ from .messages import AssistantMessage, ToolCall, Turn, Usage, parse_arguments, 
 _logger = logging.getLogger(__name__)
 
 MINTED_ID_LENGTH = 9  # with letters and digits only: what the strictest provider (Mistral) accepts
+MAX_CALLS = 128  # of one reply; each becomes a record and a card, and whoever wants more repeats itself
 MAX_ID_LENGTH = 64  # a longer id, or one that cannot be printed, is no id that a database or a provider takes
 LENGTH_REASONS = {"length", "max_tokens", "model_length"}  # one thing, by every provider's name for it
 CUT_OFF = "The reply reached its length limit within this call, so it was not executed. Send it again, shorter."
@@ -47,9 +48,14 @@ class Accumulator:
         """Why the reply ends, as soon as the provider has said it; what may still come is the usage."""
         return self._finish_reason
 
+    @property
+    def excess_calls(self) -> int:
+        """How many calls the `Turn` leaves out, because they are too many."""
+        return max(0, len(self._calls) - MAX_CALLS)
+
     def feed(self, chunk: Any) -> list[Chunk | Reasoning]:
-        """Take in one chunk, as a mapping or as the SDK's object, and return what is new for people."""
-        if not isinstance(chunk, Mapping):
+        """Take in one chunk, as a dict or as the SDK's object, and return what is new for people."""
+        if not isinstance(chunk, dict):
             chunk = chunk.to_dict(mode="python", warnings=False)
         if usage := chunk.get("usage"):  # in a chunk of its own, or a running total in each
             self._usage = _usage_of(usage)
@@ -67,7 +73,7 @@ class Accumulator:
         """The reply as a whole. Call it once, after the last chunk."""
         reason = self._finish_reason or ("tool_calls" if self._calls else "stop")
         ids: set[str] = set()
-        calls = tuple(self._finished(call, ids) for call in self._calls)
+        calls = tuple(self._finished(call, ids) for call in self._calls[:MAX_CALLS])
         message = AssistantMessage(self._text.whole(), calls, self._reasoning.whole())
         return Turn(message, reason, self._usage)
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import cache
 from ssl import SSLContext
@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 import openai
 
-from .deltas import Accumulator
+from .deltas import MAX_CALLS, Accumulator
 from .errors import ModelEmpty, ModelRejectedKey
 from .events import Chunk, Notice, Reasoning
 from .llm_failures import (
@@ -37,12 +37,13 @@ from .llm_failures import (
     retry_delay,
 )
 from .llm_requests import request_body
-from .messages import Message, Turn
+from .messages import Message, Turn, UserMessage
 from .specs import ModelSpec
 from .tools import Tool
 
 CONNECT_TIMEOUT_S = 10.0  # a provider that is there answers within one; a person waits
 KEEPALIVE_S = 60.0  # for the next round, which comes when the tools are done
+LAST_WORDS_S = 5.0  # for the usage, once the reply has ended: some servers then close nothing
 DRAIN_TIMEOUT_S = 0.1  # from `[DONE]` to the end of the body, so that the connection can be used again
 MAX_EVENT_BYTES = 16 * 1024 * 1024  # one frame; a whole reply may come in one
 MAX_REPLY_BYTES = 128 * 1024 * 1024  # all frames: some 600,000 tokens, more than any model says in a reply
@@ -80,7 +81,7 @@ class OpenAIModel:
                     for notice in attempts.notices():
                         yield notice
                     async with aclosing(_frames(response)) as frames:
-                        async for frame in frames:
+                        while (frame := await _next(frames, reply)) is not None:
                             for item in _fed(reply, frame):
                                 attempts.has_output = True
                                 yield item
@@ -92,6 +93,8 @@ class OpenAIModel:
             turn = reply.finish()
             if turn.message.text.strip() or (turn.message.tool_calls and tools):  # unasked, a call is no answer
                 attempts.succeeded()
+                if reply.excess_calls and tools:
+                    yield _too_many_calls(reply.excess_calls)
                 yield turn
                 return
             attempts.recover_from_nothing(turn.finish_reason)
@@ -171,20 +174,28 @@ class _Attempts:
         self._learnt: dict[Quirk, Failure] = {}
         self._retries = 0
         self._was_empty = False
-        self._has_told = False
+        self._has_told: set[Quirk] = set()
 
     def body(self) -> dict[str, Any]:
         return request_body(self._spec, self._messages, self._tools, self._quirks)
 
     def notices(self) -> list[Notice]:
         """What people should know of the answer that begins now; once."""
-        if self._has_told or not self._tools or Quirk.NO_TOOLS not in self._quirks:
+        notices = []
+        if self._tools:
+            notices += self._notice(Quirk.NO_TOOLS, "tools_unsupported", "takes no tools, so it answers without them.")
+        if any(isinstance(message, UserMessage) and message.images for message in self._messages):
+            text = "takes no images, so it answers without seeing them."
+            notices += self._notice(Quirk.NO_IMAGES, "images_unsupported", text)
+        return notices
+
+    def _notice(self, quirk: Quirk, code: str, text: str) -> list[Notice]:
+        """That the model “…” is asked differently, and why, where that was learnt just now."""
+        if quirk not in self._quirks or quirk in self._has_told:
             return []
-        self._has_told = True
-        text = f"The model “{self._spec.model}” takes no tools, so this answer is written without them."
-        if reason := self._learnt.get(Quirk.NO_TOOLS):
-            text = f"{text} {reason.error.message}"
-        return [Notice("tools_unsupported", text)]
+        self._has_told.add(quirk)
+        reason = f" {self._learnt[quirk].error.message}" if quirk in self._learnt else ""
+        return [Notice(code, f"The model “{self._spec.model}” {text}{reason}")]
 
     async def recover(self, failure: Failure) -> None:
         """Make the next attempt possible, after a pause where that helps.
@@ -290,6 +301,18 @@ def _scope(quirk: Quirk, spec: ModelSpec) -> tuple[str, str, Quirk]:
 # The response
 
 
+async def _next(frames: AsyncIterator[dict[str, Any]], reply: Accumulator) -> dict[str, Any] | None:
+    """The next frame of `reply`; None behind its last one."""
+    if not reply.finish_reason:
+        return await anext(frames, None)
+    if reply.finish_reason in GAVE_UP:
+        raise GaveUp(reply.finish_reason)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_WORDS_S):
+            return await anext(frames, None)
+    return None
+
+
 async def _frames(response: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
     """The chunks of a reply; what comes in their place is raised."""
     async with aclosing(_bounded(response.aiter_bytes())) as body:
@@ -300,7 +323,7 @@ async def _frames(response: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
             case b"{" | b"[":  # an error after all, or a server that does not stream
                 yield _parsed(b"".join([start, *[piece async for piece in body]]))
             case _:
-                async with aclosing(_events(_joined(start, body), response.request)) as frames:
+                async with aclosing(_events(start, body, response.request)) as frames:
                     async for frame in frames:
                         yield frame
 
@@ -325,16 +348,23 @@ async def _start_of(body: AsyncIterator[bytes]) -> bytes:
     return start
 
 
-async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield start
-    async for piece in rest:
-        yield piece
+async def _events(
+    start: bytes, rest: AsyncIterator[bytes], request: httpx2.Request
+) -> AsyncIterator[dict[str, Any]]:
+    """The chunks in server-sent events. They are UTF-8, whatever the response says; what stands behind the last blank
+    line is a chunk where it is whole."""
+    has_ended = False
 
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal has_ended
+        yield start
+        async for piece in rest:
+            yield piece
+        has_ended = True
+        yield b"\n\n"
 
-async def _events(body: AsyncIterator[bytes], request: httpx2.Request) -> AsyncIterator[dict[str, Any]]:
-    """The chunks in server-sent events. They are UTF-8, whatever the response says."""
     headers = {"Content-Type": "text/event-stream; charset=utf-8"}
-    source = httpx2.EventSource(httpx2.Response(200, headers=headers, content=body, request=request), MAX_EVENT_BYTES)
+    source = httpx2.EventSource(httpx2.Response(200, headers=headers, content=body(), request=request), MAX_EVENT_BYTES)
     has_begun = False
     async with aclosing(aiter(source)) as events:
         async for event in events:
@@ -345,6 +375,8 @@ async def _events(body: AsyncIterator[bytes], request: httpx2.Request) -> AsyncI
                 if event.event == "error":
                     raise ErrorFrame(_error_in(event.data))
                 has_begun = True
+                if has_ended and _json(event.data) is None:  # torn off
+                    break
                 yield _parsed(event.data)
     if has_begun:
         raise EndedEarly
@@ -379,15 +411,17 @@ def _error_in(data: str) -> Any:
     return said or data
 
 
-def _fed(reply: Accumulator, frame: dict[str, Any]) -> Iterator[Chunk | Reasoning]:
+def _too_many_calls(excess: int) -> Notice:
+    text = f"The model wanted {MAX_CALLS + excess:,} calls at once: only the first {MAX_CALLS} of them are made."
+    return Notice("too_many_calls", text)
+
+
+def _fed(reply: Accumulator, frame: dict[str, Any]) -> list[Chunk | Reasoning]:
     """What is new for people in `frame`."""
     try:
-        news = reply.feed(frame)
+        return reply.feed(frame)
     except (AttributeError, KeyError, IndexError, TypeError):
         raise Unusable("sent a reply whose form is not a chat completion's. Choose another model.") from None
-    yield from news
-    if reply.finish_reason in GAVE_UP:
-        raise GaveUp(reply.finish_reason)
 
 
 def _model_names(content: bytes) -> list[str]:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Self
@@ -51,12 +52,16 @@ class Loop:
         self._emit = emit
         self._max_rounds = max_rounds
         self._room = room
-        self._is_shortened = False  # what is too long for the model, and people know it
+        self._told: set[str] = set()  # codes of the notices that people have had: one holds for the whole run
         self._checkpoint = checkpoint  # how far an earlier attempt came: this one goes on behind it
         self._turns = list(checkpoint.turns)
         self._results = dict(checkpoint.results)
         self._rounds = len(self._turns)  # started, so one more than turns while the model speaks
         self._refused_rounds = 0  # of the last ones, how many had calls of which none could be sent
+        self._made: Counter[tuple[str, str]] = Counter()  # calls, by name and arguments
+        self._repeats: dict[str, int] = {}  # by call id: how many calls before it were the same
+        for turn in self._turns:
+            self._count(turn)
         self._partial: list[str] = []  # what it has said of the present round, piece by piece
         self._tools: Tools = NO_TOOLS
 
@@ -110,9 +115,8 @@ class Loop:
         """`messages` and what has been done since, as far as the model can read it."""
         steps = history.replay((), Checkpoint(tuple(self._turns), self._results))
         request, notices = context.fit(messages, steps, self._room)
-        for notice in () if self._is_shortened else notices:
-            self._is_shortened = True
-            self._emit(notice)
+        for notice in notices:
+            self._notify(notice)
         return request
 
     async def _ask(self, messages: Sequence[Message]) -> None:
@@ -122,19 +126,27 @@ class Loop:
         if offered and (limit := self._limit()):
             offered = {}
             if self._turns:
-                self._emit(limit)
+                self._notify(limit)
         turn = await self._listen(messages, tuple(offered.values()))
         if not offered:
             turn = _without_calls(turn)
         if not turn.message.tool_calls and not turn.message.text:
             raise ModelEmpty("The model gave no answer. Try again, or choose another model for this assistant.")
-        await self._steps.turn_taken(self._rounds, turn, offered)
+        self._count(turn)
+        asking = frozenset(call.id for call in turn.message.tool_calls if self._asks(call))
+        await self._steps.turn_taken(self._rounds, turn, offered, asking)
         self._turns.append(turn)
         self._partial.clear()
         self._refused_rounds += 1  # until one of its calls is sent
         for call in turn.message.tool_calls:
             self._announce(call, self._rounds)
         self._emit(RoundEnded(self._rounds, turn.finish_reason))
+
+    def _count(self, turn: Turn) -> None:
+        for call in turn.message.tool_calls:
+            made = call.name, json.dumps(call.arguments, sort_keys=True)
+            self._repeats[call.id] = self._made[made]
+            self._made[made] += 1
 
     def _limit(self) -> Notice | None:
         """Why the model gets no more tools."""
@@ -153,12 +165,20 @@ class Loop:
             match item:
                 case Turn():
                     return item
+                case Notice():
+                    self._notify(item)
+                    continue
                 case Chunk(content):
                     if spoken_before and not self._partial:
                         self._emit(Chunk(TEXT_SEPARATOR))
                     self._partial.append(content)
             self._emit(item)
         raise ModelEmpty("The model's reply had no end. Try again.")
+
+    def _notify(self, notice: Notice) -> None:
+        if notice.code not in self._told:
+            self._told.add(notice.code)
+            self._emit(notice)
 
     async def _perform(self, calls: Sequence[ToolCall]) -> tuple[str, ...]:
         """Run `calls`, as far as nobody has to decide first; return the ids of those that wait for a decision."""
@@ -173,11 +193,10 @@ class Loop:
         return tool is None or tool.spec.read_only
 
     def _asks(self, call: ToolCall) -> bool:
-        """Whether a person has to decide before `call` may be sent."""
-        tool = self._tools.offered.get(call.name)
-        if tool is None or tool.spec.approval != "ask" or call.problem or call.id in self._checkpoint.sent:
+        """Whether a person has to decide before `call` may be sent. Nobody is asked about what is refused anyway."""
+        if call.id in self._checkpoint.approved or self._refusal(call):
             return False
-        return call.id not in self._checkpoint.approved
+        return self._tools.offered[call.name].spec.approval == "ask"
 
     def _request_approvals(self, calls: Iterable[ToolCall]) -> tuple[str, ...]:
         waiting = [call for call in calls if call.id not in self._results and self._asks(call)]
@@ -204,20 +223,12 @@ class Loop:
         if call.name not in self._tools.offered:
             names = ", ".join(sorted(self._tools.offered)) or "none"
             return f"Not executed: there is no tool named {call.name!r}. The available tools are: {names}."
-        identical = sum(1 for earlier in self._calls_before(call) if _same(earlier, call))
-        if identical >= MAX_IDENTICAL_CALLS:
+        if (made := self._repeats[call.id]) >= MAX_IDENTICAL_CALLS:
             return (
-                f"Not executed: this call was made {identical} times with the same arguments. "
+                f"Not executed: this call was made {made} times with the same arguments. "
                 "Use the results that you have, or try something else."
             )
         return ""
-
-    def _calls_before(self, call: ToolCall) -> Iterator[ToolCall]:
-        for turn in self._turns:
-            for earlier in turn.message.tool_calls:
-                if earlier.id == call.id:
-                    return
-                yield earlier
 
     async def _invoke(self, call: ToolCall) -> ToolResult:
         started = time.monotonic()
@@ -316,14 +327,6 @@ async def _together(coroutines: Iterable[Awaitable[None]]) -> None:
                 group.create_task(coroutine)
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
-
-
-def _same(one: ToolCall, other: ToolCall) -> bool:
-    return one.name == other.name and _canonical(one) == _canonical(other)
-
-
-def _canonical(call: ToolCall) -> str:
-    return json.dumps(call.arguments, sort_keys=True)
 
 
 def _elapsed_ms(started: float) -> int:

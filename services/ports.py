@@ -3,7 +3,7 @@
 The Odoo side is `runtime/store.py`; tests use the in-memory doubles of `tests/fakes/memory.py`.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,9 +55,11 @@ class Steps(Protocol):
         Fenced: from any method, when a newer attempt owns the run.
     """
 
-    async def turn_taken(self, round: int, turn: Turn, tools: Mapping[str, Tool]) -> None:
-        """The model has replied. Creates a record for each of its calls (state `pending`, or `approval` where the
-        tool asks for one); `tools` maps the names that the model used to the tools, where they exist."""
+    async def turn_taken(
+        self, round: int, turn: Turn, tools: Mapping[str, Tool], asking: Container[str]
+    ) -> None:
+        """The model has replied. Creates a record for each of its calls: in state `approval` those whose ids are in
+        `asking`, `pending` the others. `tools` maps the names that the model used to the tools, where they exist."""
         ...
 
     async def call_sent(self, call: ToolCall) -> None:

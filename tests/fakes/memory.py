@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from services.errors import Fenced, RunError
@@ -72,10 +72,14 @@ class MemorySteps:
 
     def __init__(self):
         self.log: list[tuple[str, Any]] = []
+        self.asking: set[str] = set()  # ids of the calls whose records wait for a decision
         self.fenced = False
 
-    async def turn_taken(self, round: int, turn: Turn, tools: Mapping[str, Tool]) -> None:
+    async def turn_taken(
+        self, round: int, turn: Turn, tools: Mapping[str, Tool], asking: Container[str]
+    ) -> None:
         self._keep("turn", round)
+        self.asking.update(call.id for call in turn.message.tool_calls if call.id in asking)
 
     async def call_sent(self, call: ToolCall) -> None:
         self._keep("sent", call.id)

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from services import llm, llm_failures
+from services import llm, llm_failures, llm_requests
 from services.errors import (
     ModelEmpty,
     ModelRateLimited,
@@ -313,6 +313,17 @@ def test_q12_calls_come_through_though_the_reason_is_stop(server):
     assert len(turn_of(server, tools=(GET_TIME,)).message.tool_calls) == 1
 
 
+@pytest.mark.parametrize(("count", "notices"), [(llm.MAX_CALLS, []), (llm.MAX_CALLS + 1, ["too_many_calls"])])
+def test_a_reply_has_a_limited_number_of_calls_and_people_are_told(server, count, notices):
+    server.script(calls(*[("get_time", {"n": number}) for number in range(count)]))
+    items, problem = ask(server, tools=(GET_TIME,))
+    assert problem is None
+    assert [call.arguments["n"] for call in items[-1].message.tool_calls] == list(range(llm.MAX_CALLS))
+    told = [item for item in items if isinstance(item, Notice)]
+    assert [notice.code for notice in told] == notices
+    assert all(f" {count} calls" in notice.message for notice in told)
+
+
 def test_q13_a_call_that_is_cut_off_has_a_problem(server):
     server.script(sse(call_delta(0, id="a", name="get_time", arguments='{"tz": "U'), end("length"), "[DONE]"))
     [call] = turn_of(server, tools=(GET_TIME,)).message.tool_calls
@@ -464,6 +475,49 @@ def test_q49_one_bad_tool_is_not_remembered_against_the_model(server):
     assert ["tools" in request.body for request in server.requests] == [True, False, True]
 
 
+SEEN = (UserMessage("What is this?", ("data:image/png;base64,AA==",)),)
+
+
+@pytest.mark.parametrize("refusal", [
+    error(400, "unknown variant `image_url`, expected `text`"), error(500, "image input is not supported"),
+    error(404, "No endpoints found that support image input"), status(422, body={"detail": "not a multimodal model"}),
+], ids=["400", "500", "404", "422"])
+def test_a_model_that_takes_no_images_answers_without_them_and_that_is_remembered(server, refusal):
+    server.script(refusal, text("A"), text("B"), text("C"), text("D"))
+
+    async def conversation(models):
+        model, another = models.get(spec_of(server)), models.get(spec_of(server, model="another"))
+        asked = [(model, SEEN), (model, SEEN), (model, QUESTION), (another, SEEN)]
+        return [await listen(of, messages, tools=(GET_TIME,)) for of, messages in asked]
+
+    for (items, problem), is_told in zip(with_models(conversation), [True, True, False, False], strict=True):
+        assert problem is None
+        assert [item.code for item in items if isinstance(item, Notice)] == ["images_unsupported"] * is_told
+    contents = [request.body["messages"][0]["content"] for request in server.requests]
+    told = f"What is this?\n{llm_requests.NOT_SHOWN}"
+    assert [isinstance(content, list) for content in contents] == [True, False, False, False, True]
+    assert contents[1:4] == [told, told, QUESTION[0].text]
+    assert all("tools" in request.body for request in server.requests)
+
+
+def test_one_bad_image_is_not_remembered_against_the_model(server):
+    server.script(error(400, "Could not process image"), text("A"), text("B"))
+
+    async def conversation(models):
+        for _ in range(2):
+            assert (await listen(models.get(spec_of(server)), SEEN))[1] is None
+
+    with_models(conversation)
+    contents = [request.body["messages"][0]["content"] for request in server.requests]
+    assert [isinstance(content, list) for content in contents] == [True, False, True]
+
+
+def test_images_that_are_refused_after_all_cost_only_one_more_request(server):
+    server.script(error(400, "No image input"), error(400, "No image input"))
+    problem = failure_of(server, SEEN)
+    assert (type(problem), len(server.requests)) == (ModelRefused, 2)
+
+
 # Asking again
 
 
@@ -516,6 +570,24 @@ def test_q25_a_stream_that_just_ends_in_the_middle_is_no_answer(server):
     assert (items, type(problem)) == ([Chunk("Half")], ModelUnreachable)
 
 
+TAIL = frame_bytes(delta(content=" told")).rstrip(b"\n")
+
+
+@pytest.mark.parametrize("end_of_line", [b"", b"\n", b"\r\n", b"\r"])
+def test_the_last_frame_counts_without_its_blank_line(server, end_of_line):
+    last = frame_bytes(chunk([{"index": 0, "delta": {"content": " told"}, "finish_reason": "stop"}])).rstrip(b"\n")
+    server.script(sse(delta(content="All"), last + end_of_line))
+    assert turn_of(server).message.text == "All told"
+
+
+@pytest.mark.parametrize("tail", [TAIL, TAIL[:-1], TAIL[:9], b"data:"], ids=["whole", "torn", "begun", "empty"])
+def test_q25_a_frame_that_is_torn_off_is_no_more_than_a_broken_connection(server, tail):
+    server.script(sse(delta(content="Half"), tail))
+    items, problem = ask(server)
+    assert type(problem) is ModelUnreachable
+    assert items == [Chunk("Half"), Chunk(" told")][:1 + (tail is TAIL)]
+
+
 def test_q25_a_connection_that_drops_after_the_last_word_costs_nothing(server):
     server.script(sse(delta(content="All"), end(), Drop()))
     assert turn_of(server).message.text == "All"
@@ -540,6 +612,28 @@ def test_q26_a_stall_after_the_last_word_costs_only_time(server):
     server.script(sse(delta(content="All"), end(), hold()))
     assert turn_of(server, timeout=0.2).message.text == "All"
     server.wait_for_disconnect()
+
+
+@pytest.mark.parametrize("noise", [(), (b": still here\n\n",), (chunk([], usage={"prompt_tokens": 3}),)])
+def test_q26_after_the_last_word_a_silent_server_has_a_moment_and_no_more(server, monkeypatch, noise):
+    monkeypatch.setattr(llm, "LAST_WORDS_S", 0.1)
+    server.script(sse(delta(content="All"), end(), *noise, hold()))
+    assert turn_of(server, timeout=30.0).message.text == "All"  # 30 s are longer than anybody waits here
+    server.wait_for_disconnect()
+
+
+def test_usage_that_comes_a_moment_after_the_last_word_is_counted(server):
+    gate = hold()
+    server.script(sse(delta(content="All"), end(), gate, chunk([], usage={"prompt_tokens": 3, "completion_tokens": 1})))
+
+    async def conversation(models):
+        reply = asyncio.create_task(listen(models.get(spec_of(server))))
+        await asyncio.to_thread(gate.wait_reached)
+        gate.release()
+        return await reply
+
+    items, _problem = with_models(conversation)
+    assert items[-1].usage == Usage(3, 1)
 
 
 @pytest.mark.parametrize("make", [raw, text, lambda gate: text("Half", gate)], ids=["unanswered", "silent", "writing"])

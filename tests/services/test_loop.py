@@ -226,6 +226,33 @@ def test_a_call_that_asks_waits_and_the_calls_beside_it_run():
     assert [event.id for event in conversation.of(ToolCallFinished)] == ["a"]
 
 
+def test_q21_nobody_is_asked_about_a_call_that_is_refused_for_being_repeated():
+    same = [ToolCall(identity, "shout", {"text": "hi"}) for identity in "abcd"]
+    conversation = Conversation(calls(*same), tools=LocalTools(shout, asks={"shout"}))
+    assert conversation.run().waiting == ("a", "b", "c")
+    assert conversation.steps.asking == {"a", "b", "c"}
+    states = [event.state for event in conversation.of(ToolCallStarted)]
+    assert states == [*[ToolCallState.APPROVAL] * 3, ToolCallState.PENDING]
+
+
+def test_q21_repetitions_are_counted_across_rounds_and_attempts():
+    done = ToolResult("a", "HI", ToolCallState.DONE)
+    checkpoint = resumed(results={"a": done}, announced={"a"}, reported={"a"}, streamed_round=1)
+    again = [calls(ToolCall(identity, "shout", {"text": "hi"})) for identity in "bcd"]
+    conversation = Conversation(*again, answer("HI"), tools=LocalTools(shout), checkpoint=checkpoint)
+    conversation.run()
+    assert [event.state for event in conversation.of(ToolCallFinished)] == ["done", "done", "error"]
+
+
+def test_a_notice_of_the_model_is_told_once_in_a_run():
+    notice = Notice("images_unsupported", "No images.")
+    conversation = Conversation(
+        [notice, *calls(ToolCall("a", "double", {"number": 1}))], [notice, *answer("2")], tools=LocalTools(double),
+    )
+    conversation.run()
+    assert conversation.of(Notice) == [notice]
+
+
 class ReportingTools(LocalTools):
     """One tool, `count`, that twice reports every step up to `number`, and then lets others work."""
 
