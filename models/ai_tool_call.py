@@ -21,7 +21,6 @@ from ..services.wire_v1 import storable
 
 FILES = ("image", "audio", "file")  # the kinds of parts that have bytes
 PROGRESS = ("progress", "progress_message", "progress_total")  # all that changes while a call runs
-PROGRESS_MAX_CHARS = 500  # of what a tool says of it: a line
 
 STATES = [
     (ToolCallState.PENDING.value, "Pending"),
@@ -112,7 +111,7 @@ class AiToolCall(models.Model):
         self.write({
             "progress": _finite(progress.progress),
             "progress_total": _finite(progress.total),
-            "progress_message": storable(progress.message or "")[:PROGRESS_MAX_CHARS],
+            "progress_message": storable(progress.message or ""),
         })
         if channel := self.channel_id:
             Store(bus_channel=channel).add(self, list(PROGRESS)).bus_send()

@@ -44,6 +44,7 @@ _T = TypeVar("_T")
 
 START_SECONDS = 15.0  # for a command to answer: it may have to start an interpreter or even fetch its package first
 LISTING_MAX_PAGES = 100  # a server that paginates for ever is broken
+PROGRESS_MAX_CHARS = 500  # of what a tool says of a step: it is one of many, and people read a line
 CHANGE_PAUSE_SECONDS = 5.0  # between two listings because of a change: some servers announce one with each listing
 LISTEN_PAUSE_SECONDS = 30.0  # before a stream of changes that ended is opened again
 
@@ -409,7 +410,7 @@ async def call_tool(
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             scope.deadline = min(_now() + seconds, hard_limit)
-            report(progress, total, message)
+            report(progress, total, message and message[:PROGRESS_MAX_CHARS])
 
         return to_output(await client.call_tool(tool_name, dict(arguments), progress_callback=on_progress))
     raise TimedOut(max_seconds if _now() >= hard_limit else seconds)

@@ -160,6 +160,13 @@ def build_server(log: ToolLog, name: str = "workshop") -> MCPServer:
             await log.hold("steps")
         return "all steps"
 
+    @server.tool(annotations=READ_ONLY, structured_output=False)
+    async def talk(chars: int, ctx: Context) -> str:
+        """Report a step, with as many words."""
+        log.called("talk", chars=chars)
+        await ctx.report_progress(1, message="x" * chars)
+        return "said"
+
     @server.tool(structured_output=False)
     def fail(message: str) -> str:
         """Fail with a message."""

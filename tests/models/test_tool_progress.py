@@ -40,10 +40,8 @@ class TestToolProgress(RunCase):
         self.assertEqual((shown["state"], shown["progress"]), ("invoking", 1))
 
     def test_q35_whatever_a_tool_reports_can_be_stored(self):
-        self.invoked._note_progress(Progress("call1", math.inf, math.nan, "\0" + "x" * 10_000))
-        self.assertEqual(self.progress()[:2], (0, 0))
-        self.assertTrue(self.progress()[2].startswith("�xxx"))
-        self.assertLess(len(self.progress()[2]), 1000)
+        self.invoked._note_progress(Progress("call1", math.inf, math.nan, "page\0"))
+        self.assertEqual(self.progress(), (0, 0, "page�"))
 
     def test_q35_progress_that_comes_after_the_end_is_nothing(self):
         self.invoked._end(ToolResult("call1", "found", ToolCallState.DONE))

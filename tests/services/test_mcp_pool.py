@@ -170,6 +170,17 @@ def test_q35_progress_is_reported_and_keeps_a_tool_alive(kind):
         asyncio.run(run(server))
 
 
+def test_q35_what_a_tool_says_of_a_step_is_a_line():
+    async def run(server):
+        said = []
+        async with open_pool() as pool:
+            await call(pool, spec_of(server), "talk", {"chars": 1_000_000}, report=lambda *step: said.append(step))
+        assert said == [(1, None, "x" * mcp_session.PROGRESS_MAX_CHARS)]
+
+    with McpHttpServer() as server:
+        asyncio.run(run(server))
+
+
 def test_q35_a_tool_that_only_reports_progress_ends_at_the_hard_limit():
     async def run(server):
         def report(*progress):
