@@ -2,7 +2,8 @@
 
 One failed exchange must not end a session that others are using, answers have a size limit, a caller learns what
 really happened to its request, and a guarded server is reached only at addresses that were judged.
-What is not limited here: a line from a stdio server (a command of the administrator's), which the SDK reads whole.
+What is not limited here: a line from a stdio server (a command of the administrator's), which the SDK reads whole. Over
+the older transport with two streams ("sse") the SDK's own limit is smaller, 1 MB, and a larger answer ends the session.
 """
 
 import asyncio
