@@ -132,7 +132,7 @@ def test_q33_a_server_whose_calls_get_no_answer_is_left_alone_and_then_tried_wit
                 await pool.connect(spec)
             output = await call(pool, spec, "add", {"a": 1, "b": 2})
             assert output.text == "The tool was not called. A call was not answered in time."
-            assert [name for name, _ in server.calls] == ["slow"] * 3
+            assert "add" not in [name for name, _ in server.calls]
             clock.now += 60
             await pool.connect(spec)
             assert (await call(pool, spec, "add", {"a": 1, "b": 2})).text == "3"
