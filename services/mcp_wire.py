@@ -81,7 +81,7 @@ class WireClient(httpx2.AsyncClient):
         else:
             seen.status = response.status_code
             seen.content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-            response.stream = _Body(response.stream, seen)
+            response.stream = _Body(response.stream, seen, request)
         if self._on_lost_message and request.method == "POST" and response.status_code >= 400:
             self._on_lost_message()
         return response
@@ -103,13 +103,24 @@ class _Trace:
 
 
 class _Body(httpx2.AsyncByteStream):
-    """A response's body that ends early, with the reason noted, instead of raising or growing without limit."""
+    """A response's body that ends early, with the reason noted, instead of raising or growing without limit. In place
+    of a part of JSON, of which the SDK would complain at length, comes an error as the whole answer."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream, seen: Exchange) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, seen: Exchange, request: httpx2.Request) -> None:
         self._inner = inner
         self._seen = seen
+        self._request = request
+        self._is_part = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._seen.content_type != "application/json":
+            async for chunk in self._chunks():
+                yield chunk
+            return
+        whole = b"".join([chunk async for chunk in self._chunks()])
+        yield json.dumps(_error(_id_of(self._request))).encode() if self._is_part else whole
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
         # A stream of events may go on for hours; the SDK limits each event of it (see `ANSWER_MAX_BYTES`).
         counted = self._seen.content_type != "text/event-stream"
         left = ANSWER_MAX_BYTES
@@ -117,11 +128,11 @@ class _Body(httpx2.AsyncByteStream):
             async for chunk in self._inner:
                 left -= len(chunk) if counted else 0
                 if left < 0:
-                    self._seen.failure = AnswerTooLarge()
-                    return
+                    raise AnswerTooLarge
                 yield chunk
-        except httpx2.TransportError as error:
+        except (httpx2.TransportError, AnswerTooLarge) as error:
             self._seen.failure = error
+            self._is_part = True
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -133,12 +144,21 @@ def _is_side_request(request: httpx2.Request) -> bool:
         return True
     if request.method != "POST" or len(request.content) > _SIDE_REQUEST_MAX_BYTES:
         return False
-    return "id" not in json.loads(request.content)
+    return _id_of(request) is None
+
+
+def _id_of(request: httpx2.Request) -> int | str | None:
+    """The id in the protocol's request; a notification has none."""
+    return json.loads(request.content).get("id") if request.content else None
 
 
 def _stand_in(request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(503, json=_error(None), request=request)
+
+
+def _error(identity: int | str | None) -> dict[str, Any]:
     error = {"code": INTERNAL_ERROR, "message": "The request failed."}  # never shown: `Exchange.failure` is
-    return httpx2.Response(503, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)
+    return {"jsonrpc": "2.0", "id": identity, "error": error}
 
 
 class PinnedTransport(httpx2.AsyncBaseTransport):

@@ -29,7 +29,7 @@ class ServerSpec:
     """An MCP server and the identity with which it is called; equal specs share a session."""
 
     id: int
-    name: str
+    name: str = field(compare=False)  # with whose server it is, where that is not the reader's own
     transport: str  # "streamable_http" | "sse" | "stdio"
     url: str = ""
     command: str = ""

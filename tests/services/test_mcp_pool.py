@@ -1,8 +1,10 @@
 """The session pool against real servers over all three transports."""
 
 import asyncio
+import json
 import os
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -104,6 +106,18 @@ def test_a_slow_call_does_not_hold_up_a_quick_one():
             assert (await slow).text == "late"
 
     with McpHttpServer() as server:
+        asyncio.run(run(server))
+
+
+def test_the_owner_and_those_with_whom_a_server_is_shared_share_a_session_and_its_failures():
+    async def run(server):
+        async with open_pool() as pool:
+            own = spec_of(server)
+            for spec in (own, replace(own, name="workshop (of Ann)")):
+                await call(pool, spec, "echo", {"text": "hi"})
+        assert server.methods.count("initialize") == 1
+
+    with McpHttpServer(era="legacy") as server:
         asyncio.run(run(server))
 
 
@@ -551,6 +565,26 @@ def test_q36_an_answer_beyond_every_limit_is_dropped_and_the_session_lives_on(mo
 
     with JsonServer(scripted(call=answer)) as server:
         asyncio.run(run(server))
+
+
+@pytest.mark.parametrize("text", ["x" * 300_000, "字" * 100_000], ids=["ascii", "bytes that are cut in a character"])
+def test_q36_of_an_answer_that_is_too_large_the_log_has_no_traceback(monkeypatch, caplog, text):
+    monkeypatch.setattr("services.mcp_wire.ANSWER_MAX_BYTES", 100_000)
+    body = json.dumps({"result": {"content": [{"type": "text", "text": text}]}}, ensure_ascii=False).encode()
+    answer = scripted()
+
+    def respond(verb, headers, request):
+        if request.get("method") != "tools/call":
+            return answer(verb, headers, request)
+        return 200, {"content-type": "application/json"}, body
+
+    async def run(server):
+        async with open_pool() as pool:
+            assert "is larger than" in (await call(pool, spec_of(server), "any")).text
+
+    with JsonServer(respond) as server:
+        asyncio.run(run(server))
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 @pytest.mark.parametrize("json_response", [True, False])
