@@ -40,6 +40,8 @@ class DiscussChannel(models.Model):
         return channels
 
     def write(self, vals):
+        if "name" in vals:  # who gives it a name means it to stay
+            vals = {**vals, "ai_auto_name": False}
         result = super().write(vals)
         if vals.get("ai_assistant_id"):
             for channel in self:

@@ -45,6 +45,12 @@ class TestReplies(AiCase):
         self.say(channel, self.ann, "And pencils?")
         self.assertEqual(channel.name, "Where is the nearest warehouse that…")
 
+    def test_a_name_that_somebody_gives_a_conversation_stays(self):
+        channel = self.env["discuss.channel"].browse(self.assistant.with_user(self.ann).open_chat(new=True))
+        channel.with_user(self.ann).channel_rename("Warehouses")
+        self.say(channel, self.ann, "Where is the nearest one?")
+        self.assertEqual(channel.name, "Warehouses")
+
     def test_clients_are_told_whether_a_conversation_has_an_assistant(self):
         def told(channel):
             return Store().add(channel.with_user(self.ann)).get_result()["discuss.channel"][0]["has_ai_assistant"]
