@@ -158,6 +158,18 @@ test("images and files of a result are shown, and nobody can remove them", async
     await contains(".o-ai-ToolCall .o-mail-Attachment-unlink", { count: 0 });
 });
 
+test("what stands below the reply is named in the call, and not shown twice", async () => {
+    await openReply({ attachment_ids: [5] });
+    getService("mail.store").insert({
+        "ir.attachment": [{ id: 5, mimetype: "image/png", name: "chart.png" }],
+        "mail.message": [{ id: getService("mail.store")["ai.tool.call"].get(1).message_id.id, attachment_ids: [5] }],
+    });
+    await contains(".o-ai-Reply img.o-mail-AttachmentImage[alt='chart.png']");
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall-files:contains('chart.png')");
+    await contains("img.o-mail-AttachmentImage", { count: 1 });
+});
+
 test("a reply without tool calls has no list of them", async () => {
     await openReply();
     await contains(".o-ai-ToolCallList", { count: 0 });

@@ -57,6 +57,16 @@ export class AiToolCall extends Record {
         return ["pending", "approval", "invoking"].includes(this.state);
     }
 
+    /** The files that stand below the reply, where Discuss shows them. */
+    get filesOfReply() {
+        return this.attachment_ids.filter((file) => file.message?.eq(this.message_id));
+    }
+
+    /** Those that are shown nowhere else. */
+    get ownFiles() {
+        return this.attachment_ids.filter((file) => !file.message?.eq(this.message_id));
+    }
+
     get argumentsText() {
         return JSON.stringify(this.arguments ?? {}, null, 2);
     }
