@@ -33,6 +33,11 @@ class Result:
     text: str
     data: dict[str, Any] | None
 
+    @property
+    def denied(self) -> bool:
+        """Whether a person didn't allow the call; Odoo says so in these words."""
+        return self.data is None and self.text.startswith("Denied by ")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -66,6 +71,8 @@ def next_reply(request: Request) -> str | list[Call]:
     try:
         wanted = next(script)
         for results in request.rounds:
+            if any(result.denied for result in results):
+                return _refusal(results)
             if not any(call.text_suffices or result.data for call, result in zip(wanted, results, strict=True)):
                 return _failure(results)
             wanted = script.send(results)
@@ -94,6 +101,12 @@ def _offered_name(tool: str, request: Request) -> str:
         if name == tool or name.endswith(("_" + tool, "-" + tool)):
             return name
     raise NotOffered(tool)
+
+
+def _refusal(results: Sequence[Result]) -> str:
+    denied = [result.text.partition(". ")[0] for result in results if result.denied]
+    made = "" if len(denied) == len(results) else " The other calls were made; look at them above."
+    return f"All right, I left that alone: nothing was changed. {denied[0]}.{made}"
 
 
 def _failure(results: Sequence[Result]) -> str:

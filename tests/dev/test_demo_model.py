@@ -57,6 +57,14 @@ async def _converse(text, allowed, prefix, before):
             messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
 
 
+def answer_to(*messages, tools):
+    """What the model says to these messages."""
+    wire = [{"type": "function", "function": {"name": name, "description": ""}} for name in tools]
+    model = TestClient(demo_model.build(words_per_second=0))
+    reply = model.post("/v1/chat/completions", json={"messages": messages, "tools": wire}).json()
+    return reply["choices"][0]["message"]["content"]
+
+
 async def _result(server, name, arguments):
     if name == "sales_report":  # its progress needs a session
         return json.dumps({"year": arguments["year"], "quarters": {"Q1": 1, "Q2": 2}, "total": 3 * arguments["year"]})
@@ -98,6 +106,20 @@ def test_every_example_ends_in_an_answer(example):
 )
 def test_requests_lead_to_the_right_calls_in_the_right_rounds(text, rounds):
     assert converse(text).rounds == rounds
+
+
+def test_a_denied_call_is_no_failure_and_the_answer_says_that_nothing_was_changed():
+    question = {"role": "user", "content": "Delete note 1"}
+    call = {"id": "c1", "type": "function", "function": {"name": "delete_note", "arguments": '{"number": 1}'}}
+    denial = "Denied by Ann. Do not repeat the call; go on without it, or ask what to do."
+    answer = answer_to(
+        question,
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": denial},
+        tools=["delete_note"],
+    )
+    assert "nothing was changed" in answer and "Denied by Ann." in answer
+    assert "did not work" not in answer and "Do not repeat" not in answer
 
 
 def test_answers_use_what_the_tools_returned():
