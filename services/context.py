@@ -54,7 +54,7 @@ def trim(messages: Sequence[Message], room_tokens: int) -> list[Message]:
     earlier, question, later = rest[:last], rest[last:last + 1], rest[last + 1:]
     room_tokens -= _tokens(flat(system + question))
     kept_later = _newest(later, room_tokens)
-    kept_earlier = _newest(earlier, room_tokens - _tokens(flat(later))) if len(kept_later) == len(later) else []
+    kept_earlier = _newest(earlier, room_tokens - _tokens(flat(later)))
     if len(kept_earlier) < len(earlier):
         kept_earlier = _from_a_person_on(kept_earlier)
     return flat(system + kept_earlier + question + kept_later)

@@ -103,6 +103,20 @@ def test_the_system_prompt_and_the_question_stay_even_where_they_are_too_long():
     assert trim(messages, 10) == [messages[0], messages[-1]]
 
 
+def test_what_was_said_since_the_question_comes_before_what_was_said_earlier():
+    earlier = [UserMessage("x" * 20), AssistantMessage("x" * 20)]  # ten tokens each, as all others
+    question, later = UserMessage("y" * 20), [AssistantMessage("z" * 20), AssistantMessage("z" * 20)]
+    messages = [*earlier, question, *later]
+    expected = {20: [question, later[1]], 30: messages[2:], 49: messages[2:], 50: messages}
+    assert {room: trim(messages, room) for room in expected} == expected
+
+
+def test_a_conversation_in_which_no_person_has_spoken_is_trimmed_as_well():
+    messages = [SystemMessage("x" * 20), AssistantMessage("y" * 20), AssistantMessage("z" * 20)]
+    expected = {19: messages[:1], 20: [messages[0], messages[2]], 29: [messages[0], messages[2]], 30: messages}
+    assert {room: trim(messages, room) for room in expected} == expected
+
+
 def test_an_image_counts_for_what_a_model_reads_of_it_and_not_for_its_bytes():
     look = UserMessage("Look", ("data:image/png;base64," + "A" * 100_000,))
     assert trim([look, UserMessage("And?")], 1_100) == [look, UserMessage("And?")]

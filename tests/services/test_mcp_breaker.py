@@ -1,5 +1,7 @@
 """When an MCP server is tried, and when not; the time is the test's."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from services.mcp_breaker import Breaker
@@ -115,6 +117,44 @@ def test_q33_after_the_pause_one_call_is_the_trial_and_closes_it_for_all():
         with server.breaker.calling():
             pass
     assert server.watch.told[-1] == ("answered",)
+
+
+def test_q33_a_call_from_before_the_pause_does_not_end_the_trial():
+    server = Server()
+    with ExitStack() as trial:
+        with server.breaker.calling():
+            server.fail_until_open()
+            server.passes(100)
+            trial.enter_context(server.breaker.calling())
+        with pytest.raises(McpUnreachable), server.breaker.calling():
+            pytest.fail("There were two trials.")
+
+
+def test_q33_where_only_connecting_failed_calls_do_not_wait_for_each_other():
+    server = Server()
+    for _ in range(3):
+        server.breaker.not_connected("Nobody is there.")
+    server.passes(100)
+    with server.breaker.calling(), server.breaker.calling():
+        pass
+
+
+def test_q33_a_server_that_went_away_is_well_when_it_can_be_connected_again_though_calls_had_failed_before():
+    server = Server()
+    server.call(fails=True)
+    server.breaker.not_connected("Nobody is there.")
+    server.passes(10)
+    server.breaker.connected()
+    assert server.watch.told == [("failed", 1, 0), ("failed", 2, 10), ("answered",)]
+
+
+def test_q33_a_call_that_fails_after_another_was_answered_counts_however_long_ago_it_began():
+    server = Server()
+    began = server.clock.now
+    server.call(fails=True)
+    server.call(fails=False)
+    server.breaker.call_failed("It broke.", began)
+    assert server.watch.told == [("failed", 1, 0), ("answered",), ("failed", 1, 0)]
 
 
 def test_q33_a_trial_that_fails_opens_it_again():
