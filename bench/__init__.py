@@ -5,12 +5,18 @@ generator, model, Odoo and database share the machine's processors, so the numbe
 fast a part could be.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from dev import processes
 from tests.live import LiveBase, LiveServer
+
+ROOT = Path(__file__).parent.parent
+START_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,16 @@ class Table:
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.columns))]
         body = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
         return "\n".join([f"## {self.title}", "", *body, ""])
+
+
+@contextmanager
+def peer(module: str, logs: Path) -> Iterator[str]:
+    """The URL of what `module` serves, in a process of its own."""
+    child = processes.start(module, [sys.executable, "-m", module], log=logs / f"{module}.log", cwd=ROOT)
+    try:
+        yield child.wait_for_line("READY ", START_PATIENCE_S)
+    finally:
+        child.stop()
 
 
 @contextmanager

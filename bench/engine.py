@@ -10,7 +10,7 @@ from functools import partial
 
 import openai
 
-from bench import Table, model
+from bench import Table, peer
 from bench.figures import COLUMNS, noted, ratio, take_turns_async
 from services.chat import AIClient
 from services.llm import Models, OpenAIModel
@@ -24,7 +24,7 @@ GOAL = 2.5
 
 
 def measure(base: LiveBase) -> Table:
-    with model.serving(base.logs) as url:
+    with peer("bench.model", base.logs) as url:
         rows = asyncio.run(_rows(url))
     return Table("Engine: processor time for each chunk", COLUMNS, rows)
 

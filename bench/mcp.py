@@ -1,29 +1,23 @@
 """What a call of a tool costs: through the pool, through the SDK's own warm session, and with a session per call."""
 
 import asyncio
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from mcp import Client
 from mcp.server import MCPServer
 
-from bench import Table
+from bench import Table, peer
 from bench.figures import COLUMNS, faster, ratio, take_turns_async
-from dev import processes
 from services.mcp_pool import McpPool
 from services.specs import ServerSpec
 from tests.live import LiveBase
 
 ROUNDS, COLD_ROUNDS = 300, 30
-START_PATIENCE_S = 30.0
 ARGUMENTS = {"text": "Is anybody there?"}
 
 
 def measure(base: LiveBase) -> Table:
-    with _serving(base.logs) as url:
+    with peer("bench.mcp", base.logs) as url:
         rows = asyncio.run(_rows(url))
     return Table("MCP: one call over streamable HTTP", COLUMNS, rows)
 
@@ -63,17 +57,6 @@ async def _through_session(client: Client) -> None:
 async def _with_a_session_of_its_own(url: str) -> None:
     async with Client(url) as client:
         await _through_session(client)
-
-
-@contextmanager
-def _serving(logs: Path) -> Iterator[str]:
-    """The URL of a server in a process of its own."""
-    command = [sys.executable, "-m", "bench.mcp"]
-    child = processes.start("The MCP server", command, log=logs / "mcp.log", cwd=Path(__file__).parent.parent)
-    try:
-        yield child.wait_for_line("READY ", START_PATIENCE_S)
-    finally:
-        child.stop()
 
 
 def main() -> None:

@@ -8,29 +8,11 @@ are in nanoseconds of the clock that all processes of a machine share.
 import asyncio
 import json
 import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from dev import processes
-
-START_PATIENCE_S = 30.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 CHUNK = {"id": "chatcmpl-paced", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "paced"}
-
-
-@contextmanager
-def serving(logs: Path) -> Iterator[str]:
-    """The base URL of such a model."""
-    command = [sys.executable, "-m", "bench.model"]
-    child = processes.start("The model", command, log=logs / "model.log", cwd=Path(__file__).parent.parent)
-    try:
-        yield child.wait_for_line("READY ", START_PATIENCE_S)
-    finally:
-        child.stop()
 
 
 async def main() -> None:

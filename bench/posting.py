@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from bench import Table, model, serving
+from bench import Table, peer, serving
 from bench.figures import COLUMNS, ratio, take_turns
 from tests.live import LiveBase, LiveServer, Person
 
@@ -15,7 +15,7 @@ OPEN_JOBS = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'd
 
 def measure(base: LiveBase) -> Table:
     rows: list[tuple[str, ...]] = []
-    with model.serving(base.logs) as url:
+    with peer("bench.model", base.logs) as url:
         with serving(base, options={"ai_discuss_runner": "external"}) as live:
             taken = _posts(live, url, lambda: None)
             rows.append(ratio("a post that does not address the assistant", taken["silent"], taken["without"], GOAL))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from bench import Table, model, serving
+from bench import Table, peer, serving
 from bench.figures import COLUMNS, at_most, counted, noted, quantile
 from tests.live import LiveBase, LiveServer
 
@@ -36,7 +36,7 @@ class Seen:
 
 def measure(base: LiveBase) -> Table:
     rows: list[tuple[str, ...]] = []
-    with model.serving(base.logs) as url, serving(base) as live:
+    with peer("bench.model", base.logs) as url, serving(base) as live:
         provider = live.admin.create("ai.provider", name="Paced", base_url=url)
         rows += asyncio.run(_one_by_one(live, _channels(live, provider, SHORT, POSTS + 2)))
         for streams, pace in STREAMS.items():
