@@ -324,6 +324,13 @@ def test_a_reply_has_a_limited_number_of_calls_and_people_are_told(server, count
     assert all(f" {count} calls" in notice.message for notice in told)
 
 
+def test_calls_that_nobody_asked_for_are_not_told_to_be_too_many(server):
+    wanted = calls(*[("get_time", {"n": number}) for number in range(llm.MAX_CALLS + 1)], content="Noon.")
+    server.script(wanted)
+    items, _problem = ask(server)
+    assert [item for item in items if isinstance(item, Notice)] == []
+
+
 def test_q13_a_call_that_is_cut_off_has_a_problem(server):
     server.script(sse(call_delta(0, id="a", name="get_time", arguments='{"tz": "U'), end("length"), "[DONE]"))
     [call] = turn_of(server, tools=(GET_TIME,)).message.tool_calls

@@ -172,6 +172,12 @@ def test_q22_the_last_round_gets_no_tools_so_that_the_person_gets_an_answer():
     assert [notice.code for notice in conversation.of(Notice)] == ["round_limit"]
 
 
+def test_q22_where_only_one_round_is_allowed_nobody_is_told_of_a_limit():
+    conversation = Conversation(answer("4"), tools=LocalTools(double), max_rounds=1)
+    assert conversation.run().text == "4"
+    assert (conversation.model.requests[0][1], conversation.of(Notice)) == ([], [])
+
+
 def test_q22_calls_of_a_model_that_was_given_no_tools_are_not_announced():
     stubborn = calls(ToolCall("b", "double", {"number": 2}), text="I give up.")
     conversation = Conversation(
