@@ -207,6 +207,11 @@ class AiRun(models.Model):
             self.invalidate_recordset()
         return row
 
+    def _mark_changed(self):
+        """Let whoever waits for the row begin anew, and see what changes with it: another decision, say. An UPDATE,
+        though it changes nothing: only that makes PostgreSQL tell them."""
+        self.env.cr.execute("UPDATE ai_run SET state = state WHERE id = %s", [self.id])
+
     def _hold(self, attempt):
         """Hold the row for its owner.
 
@@ -239,7 +244,7 @@ class AiRun(models.Model):
     def _show_running(self):
         """Show people those of these runs that are being executed; for a while their ends wait, so that none of them is
         shown as running after it has ended."""
-        query = "SELECT id FROM ai_run WHERE id = ANY(%s) AND state = 'running' FOR SHARE"
+        query = "SELECT id FROM ai_run WHERE id = ANY(%s) AND state = 'running' ORDER BY id FOR SHARE"
         self.env.cr.execute(query, [self.ids], log_exceptions=False)
         running = self.browse(row[0] for row in self.env.cr.fetchall())
         running._notify_typing(True)
@@ -291,7 +296,7 @@ class AiRun(models.Model):
     @api.model
     def _take_over_lost(self):
         """Put the runs whose host is gone back into the queue, each with its next attempt. For hosts and the cron."""
-        for run_id, attempt in queue.take_stalled(self.env.cr):
+        for run_id, attempt in sorted(queue.take_stalled(self.env.cr)):
             run = self.browse(run_id)
             row = run._lock()
             if row and row[0] <= attempt and row[1] in (RunState.QUEUED, RunState.RUNNING):
@@ -324,7 +329,7 @@ class AiRun(models.Model):
         """Have the runs of `channels` to ourselves before they are deleted with them: a host may be at work on them."""
         self.env.flush_all()
         for query in (
-            "SELECT FROM ai_run WHERE channel_id IN %s FOR UPDATE",
+            "SELECT FROM ai_run WHERE channel_id IN %s ORDER BY id FOR UPDATE",
             "SELECT FROM ai_tool_call WHERE run_id IN (SELECT id FROM ai_run WHERE channel_id IN %s) FOR UPDATE",
             "DELETE FROM ai_run_event WHERE run_id IN (SELECT id FROM ai_run WHERE channel_id IN %s)",
         ):

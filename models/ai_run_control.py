@@ -81,6 +81,7 @@ class AiRun(models.Model):
             return
         if call.state != ToolCallState.APPROVAL:
             raise NotWaiting(run._why_nothing_waits())
+        run._mark_changed()
         call.write({"decided_by": self.env.uid, "decided_at": fields.Datetime.now()})
         if approved:
             call.write({"state": ToolCallState.PENDING.value})
@@ -104,7 +105,8 @@ class AiRun(models.Model):
         run, user = self.sudo(), self.env.user
         if run.user_id == user:
             return True
-        return user.has_group(MANAGERS) and run.channel_id.with_user(user).sudo(False).has_access("read")
+        where = run.channel_id or run  # a request without a conversation is seen by the managers of its company
+        return user.has_group(MANAGERS) and where.with_user(user).sudo(False).has_access("read")
 
     def _controlled(self):
         """The run with sudo, for those who control it."""

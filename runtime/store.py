@@ -9,6 +9,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from odoo.tools import split_every
+
 from ..services import wire_v1
 from ..services.errors import RunError
 from ..services.events import Progress
@@ -20,6 +22,7 @@ from ..services.transcript import encode_turn
 from . import inputs
 from .database import Database
 
+SHOWN_AT_ONCE = 50  # runs in one transaction, which keeps their steps waiting meanwhile
 SHOW_AFTER_S = 0.1  # long enough for a request to leave, too short for a person to miss anything
 
 _logger = logging.getLogger(__name__)
@@ -94,8 +97,8 @@ class Store:
 
     async def show_running(self, run_ids: Iterable[int]) -> None:
         """Show people that these runs are being executed. Clients forget it after a minute: repeat it."""
-        ids = tuple(run_ids)
-        await self._database.transact(lambda env: env["ai.run"].browse(ids)._show_running())
+        for ids in split_every(SHOWN_AT_ONCE, sorted(run_ids)):
+            await self._database.transact(partial(_show_running, run_ids=ids))
 
     def _show_soon(self, run_id: int) -> None:
         """Show that a run has begun, together with others, when its question is on the way to the model: nobody needs
@@ -158,13 +161,14 @@ class Steps:
     async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
         await self._database.transact(lambda env: self._call(env, call)._note_progress(progress))
 
-    async def call_ended(self, call: ToolCall, result: ToolResult) -> None:
+    async def call_ended(self, call: ToolCall, result: ToolResult) -> ToolResult:
         def work(env):
             record = self._call(env, call)
             record._end(result)
             record._broadcast()
+            return result if record.state == result.state else record._result()
 
-        await self._database.transact(work)
+        return await self._database.transact(work)
 
     def _hold(self, env):
         run = env["ai.run"].browse(self._run_id)
@@ -173,6 +177,10 @@ class Steps:
 
     def _call(self, env, call: ToolCall):
         return self._hold(env).tool_call_ids.filtered(lambda record: record.call_id == call.id)
+
+
+def _show_running(env, run_ids: Sequence[int]) -> None:
+    env["ai.run"].browse(run_ids)._show_running()
 
 
 def _begin(env, run_id: int, attempt: int) -> RunInputs | RunError | None:

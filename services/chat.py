@@ -95,8 +95,8 @@ class _NothingKept:
     async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
         pass
 
-    async def call_ended(self, call: ToolCall, result: ToolResult) -> None:
-        pass
+    async def call_ended(self, call: ToolCall, result: ToolResult) -> ToolResult:
+        return result
 
 
 class _NobodyToAsk:

@@ -243,7 +243,7 @@ class Loop:
         return ToolResult(call.id, text, state, _elapsed_ms(started), output.truncated, output.parts)
 
     async def _end(self, call: ToolCall, result: ToolResult) -> None:
-        await self._steps.call_ended(call, result)
+        result = await self._steps.call_ended(call, result)
         # files are kept for people by now; a run may go on for long, and only images are needed again
         seen = tuple(part for part in result.parts if part.kind == "image") if self._room.sees_images else ()
         self._results[call.id] = replace(result, parts=seen)

@@ -70,8 +70,8 @@ class Steps(Protocol):
         """What the call's tool says of its progress: the newest, not each. Losing it is tolerable."""
         ...
 
-    async def call_ended(self, call: ToolCall, result: ToolResult) -> None:
-        """`call` has its one result."""
+    async def call_ended(self, call: ToolCall, result: ToolResult) -> ToolResult:
+        """`call` has its one result; returns which: where a person has denied the call meanwhile, not the given one."""
         ...
 
 

@@ -77,6 +77,71 @@ def test_a_denial_is_told_at_once_although_another_call_still_waits(conversation
     assert [arguments for _name, arguments in workshop.calls] == [{"a": 4, "b": 5}]
 
 
+@pytest.mark.parametrize(("command", "sent"), [("approve", 2), ("deny", 0)])
+def test_decisions_that_people_make_at_once_all_count(conversation, workshop, team, live, command, sent):
+    _ask_before_each_call(conversation, workshop, live)
+    conversation.model.script(
+        calls(("add", {"a": 2, "b": 3}, "call_a"), ("add", {"a": 4, "b": 5}, "call_b")), text("Well.")
+    )
+    with conversation.post() as stream, ThreadPoolExecutor() as threads, live.base.connect(live.db) as database:
+        frames = stream.until("approval") + stream.until("approval")
+        run_url = _url_of_parked(live, frames[0].run_id)
+        with database.transaction():  # both have begun, and neither knows of the other
+            database.execute("SELECT FROM ai_run WHERE id = %s FOR UPDATE", [frames[0].run_id])
+            answers = [
+                threads.submit(team.alice.api.post, f"{run_url}/{command}", json={"id": call_id})
+                for call_id in ("call_a", "call_b")
+            ]
+            live.eventually(lambda: live.sql("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] >= len(answers))
+        assert [answer.result().status_code for answer in answers] == [200, 200]
+        live.eventually(lambda: live.sql("SELECT 1 FROM ai_run WHERE id = %s AND state = 'done'", frames[0].run_id))
+        frames += stream.rest()
+    check_complete(frames)
+    assert text_of(frames) == "Well."
+    assert len(workshop.calls) == sent
+
+
+def test_two_people_who_decide_on_a_call_at_once_make_one_decision(conversation, workshop, team, live):
+    _ask_before_each_call(conversation, workshop, live)
+    conversation.model.script(calls(("add", {"a": 2, "b": 3}, "call_a")), text("Well."))
+    with conversation.post() as stream, ThreadPoolExecutor() as threads, live.base.connect(live.db) as database:
+        frames = stream.until("approval")
+        run_url = _url_of_parked(live, frames[0].run_id)
+        with database.transaction():
+            database.execute("SELECT FROM ai_run WHERE id = %s FOR UPDATE", [frames[0].run_id])
+            answers = [
+                threads.submit(team.alice.api.post, f"{run_url}/{command}", json={"id": "call_a"})
+                for command in ("approve", "deny")
+            ]
+            live.eventually(lambda: live.sql("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0] >= len(answers))
+        assert [answer.result().status_code for answer in answers] == [200, 200]
+        live.eventually(lambda: live.sql("SELECT 1 FROM ai_run WHERE id = %s AND state = 'done'", frames[0].run_id))
+        frames += stream.rest()
+    check_complete(frames)
+    [result] = [frame.payload for frame in frames if frame.type == "tool_result"]
+    assert (result["state"], len(workshop.calls)) in (("done", 1), ("denied", 0))
+
+
+def test_a_call_that_was_denied_before_the_run_was_stopped_stays_denied_for_everybody(
+    conversation, workshop, team, live
+):
+    server_id = conversation.use(workshop)
+    add = live.admin.call("mcp.tool", "search", [("server_id", "=", server_id), ("name", "=", "add")])
+    live.admin.call("mcp.tool", "write", add, {"approval": "ask"})
+    conversation.model.script(calls(("slow_note", {"text": "x"}, "call_a"), ("add", {"a": 4, "b": 5}, "call_b")))
+    with conversation.post() as stream:
+        frames = stream.until("tool_call") + stream.until("tool_call")
+        run_url = f"/api/ai/run/{frames[0].run_id}"
+        workshop.wait_for_call("slow_note")
+        assert team.alice.api.post(f"{run_url}/deny", json={"id": "call_b"}).status_code == 200
+        assert team.alice.api.post(f"{run_url}/stop").status_code == 200
+        frames += stream.rest()
+    check_complete(frames)
+    told = {frame.payload["id"]: frame.payload["state"] for frame in frames if frame.type == "tool_result"}
+    assert told == {"call_a": "cancelled", "call_b": "denied"}
+    assert dict(live.sql("SELECT call_id, state FROM ai_tool_call WHERE run_id = %s", frames[0].run_id)) == told
+
+
 def test_what_a_parked_run_has_consumed_is_counted_once(conversation, workshop, team, live):
     _ask_before_each_call(conversation, workshop, live)
     [provider_id] = live.sql("SELECT provider_id FROM ai_assistant WHERE id = %s", conversation.assistant_id)[0]

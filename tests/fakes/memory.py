@@ -87,8 +87,9 @@ class MemorySteps:
     async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
         self._keep("progress", progress)
 
-    async def call_ended(self, call: ToolCall, result: ToolResult) -> None:
+    async def call_ended(self, call: ToolCall, result: ToolResult) -> ToolResult:
         self._keep(str(result.state), call.id)
+        return result
 
     def _keep(self, what: str, subject: Any) -> None:
         if self.fenced:

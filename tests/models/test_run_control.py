@@ -10,7 +10,8 @@ from odoo.addons.ai_discuss.services.specs import Outcome
 from odoo.addons.ai_discuss.services.states import RunState
 from odoo.addons.ai_discuss.services.transcript import encode_turn
 from odoo.exceptions import AccessError, UserError
-from odoo.tests import Form
+from odoo.fields import Command
+from odoo.tests import Form, new_test_user
 from odoo.tools.translate import code_translations
 
 from .common import RunCase
@@ -187,6 +188,20 @@ class TestStopping(ControlCase):
             with self.assertRaises(AccessError):
                 run.with_user(stranger)._stop()
         self.channel.sudo()._add_members(users=self.boss)
+        run.with_user(self.boss)._stop()
+        self.assertEqual(run.state, "cancelled")
+
+    def test_a_run_without_a_conversation_is_stopped_by_managers_of_its_company_only(self):
+        run = self.env["ai.run"].create({
+            "assistant_id": self.assistant.id, "user_id": self.ann.id, "company_id": self.env.company.id,
+        })
+        elsewhere = self.env["res.company"].create({"name": "Elsewhere"})
+        stranger = new_test_user(
+            self.env, "stranger-run", "base.group_user,ai_discuss.group_ai_manager",
+            company_id=elsewhere.id, company_ids=[Command.set(elsewhere.ids)],
+        )
+        with self.assertRaises(AccessError):
+            run.with_user(stranger)._stop()
         run.with_user(self.boss)._stop()
         self.assertEqual(run.state, "cancelled")
 
