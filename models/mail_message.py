@@ -34,17 +34,13 @@ class MailMessage(models.Model):
         """This message as `assistant` remembers it: what others said as text, its own replies with their tool calls
         and with the images of those that are `shown`."""
         self.ensure_one()
-        is_assistant = self.author_id == assistant.partner_id
         # sudo: ai.run - whoever reads the reply may know how it came about
-        run = self.sudo().ai_run_ids[:1] if is_assistant else None
+        run = self.sudo().ai_run_ids[:1]
+        if self.author_id != assistant.partner_id:
+            return StoredMessage(author=self._ai_author(), text=self._ai_text(run), is_assistant=False)
         turns, results = run._stored_turns(shown) if run else ((), {})
-        return StoredMessage(
-            author=self._ai_author(),
-            text=(run.text or "") if run else self._ai_text(),  # not the error below it: the assistant never said that
-            is_assistant=is_assistant,
-            turns=turns,
-            results=results,
-        )
+        text = (run.text or "") if run else self._ai_text(run)
+        return StoredMessage(author=self._ai_author(), text=text, is_assistant=True, turns=turns, results=results)
 
     def _ai_author(self):
         """The writer's name; nobody from outside passes for a colleague by taking the name of one."""
@@ -60,8 +56,9 @@ class MailMessage(models.Model):
         self.ensure_one()
         return is_html_empty(self.body) and not self.attachment_ids
 
-    def _ai_text(self):
-        """What the message says, in plain text; its attachments by name."""
-        text = html2plaintext(self.body or "", include_references=False).strip()
+    def _ai_text(self, run):
+        """What the message says, in plain text; its attachments by name. Of the reply of a `run`: what its assistant has
+        said, and not the note below it, why that is not more."""
+        text = (run.text or "") if run else html2plaintext(self.body or "", include_references=False).strip()
         files = [f"[{self.env._('Attached file: %(name)s', name=file.name)}]" for file in self.attachment_ids]
         return "\n".join(filter(None, [text, *files]))

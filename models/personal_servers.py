@@ -152,6 +152,7 @@ class DiscussChannel(models.Model):
     @api.readonly
     def ai_servers(self):
         """The personal servers whose tools serve the caller here."""
+        self.ensure_one()  # a seat in one conversation says nothing of others
         self.check_access("read")
         shared = self._ai_servers_in("shared_channel_ids")
         return [
@@ -168,7 +169,7 @@ class DiscussChannel(models.Model):
     def _ai_servers_for(self, user):
         """The attached servers that serve `user`: their own, and what other members share with everybody here."""
         attached = self._ai_attached_servers()
-        if not attached or not self._ai_has_member(user):
+        if not attached or not user._is_internal() or not self._ai_has_member(user):
             return attached.browse()
         shared = self._ai_servers_in("shared_channel_ids")
         return attached.filtered(

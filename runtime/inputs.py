@@ -104,7 +104,9 @@ def _messages(run, assistant, room):
     shown = _shown(told.tool_call_ids, room)
     stored = []
     for message in conversation:
-        stored.append(message._ai_stored(assistant, shown))
+        remembered = message._ai_stored(assistant, shown)
+        if remembered.is_assistant or remembered.text:  # of another assistant that failed there is only a note
+            stored.append(remembered)
         stored += [_so_far(earlier) for earlier in unfinished if earlier.trigger_message_id == message]
     return history.build(
         assistant.system_prompt or "",

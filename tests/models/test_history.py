@@ -4,6 +4,7 @@ import base64
 
 from odoo.addons.ai_discuss.runtime import inputs
 from odoo.addons.ai_discuss.services import context, history
+from odoo.addons.ai_discuss.services.errors import ModelEmpty
 from odoo.addons.ai_discuss.services.messages import (
     AssistantMessage,
     SystemMessage,
@@ -93,6 +94,19 @@ class TestUnfinished(HistoryCase):
         mine = self.running()
         mine.assistant_id = other
         self.assertEqual(inputs.load(mine).messages, [UserMessage("Hello?"), UserMessage("Hello?")])
+
+    def test_no_assistant_reads_the_notes_below_the_replies_of_others(self):
+        other = self.assistant.copy({"name": "Otto"})
+        stopped = self.running()
+        stopped.with_user(self.ann)._stop()
+        stopped._finish(RunState.CANCELLED, "Once upon")
+        failed = self.running()
+        failed._finish(RunState.ERROR, error=ModelEmpty("The model gave no answer."))
+        mine = self.running()
+        mine.assistant_id = other
+        self.assertEqual([message.text for message in inputs.load(mine).messages], [
+            "Hello?", "Once upon", "Hello?", "Hello?",
+        ])
 
     def test_a_run_that_was_stopped_or_failed_in_the_middle_of_a_call_leaves_a_valid_history(self):
         for state in (RunState.CANCELLED, RunState.ERROR):

@@ -50,6 +50,18 @@ class TestPersonalServers(AiCase):
         channel.ai_attach_server(self.mine.id)
         self.assertEqual((self.tools(self.ann), self.tools(self.ben)), ({"note"}, set()))
 
+    def test_a_seat_in_one_conversation_tells_nothing_of_another(self):
+        self.channel.with_user(self.ann).ai_attach_server(self.mine.id, share=True)
+        elsewhere = self.group_chat(self.mia)
+        with self.assertRaises(ValueError):
+            (self.channel | elsewhere).with_user(self.mia).ai_servers()
+
+    def test_what_is_shared_serves_nobody_from_outside(self):
+        self.channel.sudo()._add_members(partners=self.paula.partner_id)
+        self.channel.with_user(self.ann).ai_attach_server(self.mine.id, share=True)
+        self.assertEqual(self.told(self.paula), [])
+        self.assertEqual(len(self.told(self.ben)), 1)
+
     def test_whose_account_is_used_is_part_of_the_name_that_others_see(self):
         self.assertEqual(self.mine._spec(self.ann).name, "Tools of ann")
         self.assertEqual(self.mine._spec(self.ben).name, f"Tools of ann (of {self.ann.name})")
