@@ -174,13 +174,12 @@ class _Attempts:
         self._learnt: dict[Quirk, Failure] = {}
         self._retries = 0
         self._was_empty = False
-        self._has_told: set[Quirk] = set()
 
     def body(self) -> dict[str, Any]:
         return request_body(self._spec, self._messages, self._tools, self._quirks)
 
     def notices(self) -> list[Notice]:
-        """What people should know of the answer that begins now; once."""
+        """What people should know of the answer that begins now."""
         notices = []
         if self._tools:
             notices += self._notice(Quirk.NO_TOOLS, "tools_unsupported", "takes no tools, so it answers without them.")
@@ -191,9 +190,8 @@ class _Attempts:
 
     def _notice(self, quirk: Quirk, code: str, text: str) -> list[Notice]:
         """That the model “…” is asked differently, and why, where that was learnt just now."""
-        if quirk not in self._quirks or quirk in self._has_told:
+        if quirk not in self._quirks:
             return []
-        self._has_told.add(quirk)
         reason = f" {self._learnt[quirk].error.message}" if quirk in self._learnt else ""
         return [Notice(code, f"The model “{self._spec.model}” {text}{reason}")]
 

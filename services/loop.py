@@ -199,7 +199,7 @@ class Loop:
         return self._tools.offered[call.name].spec.approval == "ask"
 
     def _request_approvals(self, calls: Iterable[ToolCall]) -> tuple[str, ...]:
-        waiting = [call for call in calls if call.id not in self._results and self._asks(call)]
+        waiting = [call for call in calls if self._asks(call)]
         for call in waiting:
             self._emit(ApprovalRequested(call.id, self._real_name(call), call.arguments))
         return tuple(call.id for call in waiting)

@@ -497,9 +497,13 @@ def test_a_model_that_takes_no_images_answers_without_them_and_that_is_remembere
         asked = [(model, SEEN), (model, SEEN), (model, QUESTION), (another, SEEN)]
         return [await listen(of, messages, tools=(GET_TIME,)) for of, messages in asked]
 
-    for (items, problem), is_told in zip(with_models(conversation), [True, True, False, False], strict=True):
+    results = with_models(conversation)
+    for (items, problem), is_told in zip(results, [True, True, False, False], strict=True):
         assert problem is None
         assert [item.code for item in items if isinstance(item, Notice)] == ["images_unsupported"] * is_told
+    first, second = (items[0].message for items, _problem in results[:2])
+    assert second.endswith("so it answers without seeing them.")
+    assert first.startswith(f"{second} The model provider at ")
     contents = [request.body["messages"][0]["content"] for request in server.requests]
     told = f"What is this?\n{llm_requests.NOT_SHOWN}"
     assert [isinstance(content, list) for content in contents] == [True, False, False, False, True]

@@ -96,6 +96,23 @@ def test_read_only_calls_of_one_round_overlap_and_results_keep_the_order_of_the_
     assert conversation.model.requests[1][0][-2:] == [ToolMessage("a", "1"), ToolMessage("b", "2")]
 
 
+def test_a_call_that_cannot_be_sent_holds_nobody_up():
+    second_started = asyncio.Event()
+
+    async def first():
+        await second_started.wait()
+        return "1"
+
+    async def second():
+        second_started.set()
+        return "2"
+
+    wanted = (ToolCall("a", "first"), ToolCall("b", "made_up"), ToolCall("c", "second"))
+    conversation = Conversation(calls(*wanted), answer("done"), tools=LocalTools(first, second))
+    conversation.run()
+    assert [event.id for event in conversation.of(ToolCallFinished)][0] == "b"
+
+
 def test_a_call_that_writes_waits_for_those_before_it_and_holds_those_after_it():
     log = []
 
@@ -234,7 +251,7 @@ def test_a_call_that_asks_waits_and_the_calls_beside_it_run():
 
 def test_q21_nobody_is_asked_about_a_call_that_is_refused_for_being_repeated():
     same = [ToolCall(identity, "shout", {"text": "hi"}) for identity in "abcd"]
-    conversation = Conversation(calls(*same), tools=LocalTools(shout, asks={"shout"}))
+    conversation = Conversation(calls(*same), tools=LocalTools(shout, asks={"shout"}, writes={"shout"}))
     assert conversation.run().waiting == ("a", "b", "c")
     assert conversation.steps.asking == {"a", "b", "c"}
     states = [event.state for event in conversation.of(ToolCallStarted)]
@@ -248,6 +265,38 @@ def test_q21_repetitions_are_counted_across_rounds_and_attempts():
     conversation = Conversation(*again, answer("HI"), tools=LocalTools(shout), checkpoint=checkpoint)
     conversation.run()
     assert [event.state for event in conversation.of(ToolCallFinished)] == ["done", "done", "error"]
+
+
+def test_q21_the_same_arguments_for_another_tool_are_another_call():
+    async def whisper(text):
+        return text.lower()
+
+    rounds = [calls(ToolCall(name, name, {"text": "hi"})) for name in ("shout", "whisper")]
+    again = [
+        calls(ToolCall(f"{name}{number}", name, {"text": "hi"}))
+        for number in (1, 2) for name in ("shout", "whisper")
+    ]
+    conversation = Conversation(*rounds, *again, answer("HI hi"), tools=LocalTools(shout, whisper))
+    conversation.run()
+    assert {event.state for event in conversation.of(ToolCallFinished)} == {ToolCallState.DONE}
+
+
+def test_what_stands_behind_a_call_that_asks_and_writes_waits_with_it():
+    tools = LocalTools(double, shout, asks={"shout"}, writes={"shout"})
+    asked, behind = ToolCall("a", "shout", {"text": "hi"}), ToolCall("b", "double", {"number": 1})
+    conversation = Conversation(calls(asked, behind), tools=tools)
+    assert conversation.run().waiting == ("a",)
+    assert conversation.of(ToolCallFinished) == []
+
+
+def test_half_a_character_from_a_tool_is_told_as_one_that_can_be_stored_and_sent():
+    async def tear():
+        return "torn \ud83d"
+
+    conversation = Conversation(calls(ToolCall("a", "tear")), answer("Hm."), tools=LocalTools(tear))
+    conversation.run()
+    assert conversation.of(ToolCallFinished)[0].result == "torn \ufffd"
+    assert conversation.model.requests[1][0][-1] == ToolMessage("a", "torn \ufffd")
 
 
 def test_a_notice_of_the_model_is_told_once_in_a_run():
@@ -303,7 +352,8 @@ def test_q35_progress_that_cannot_be_kept_costs_the_call_nothing():
         assert [event.result for event in conversation.of(ToolCallFinished)] == ["counted to 3"]
 
 
-def test_q35_progress_becomes_a_step_again_after_a_pause(monkeypatch):
+@pytest.mark.parametrize("rests", [False, True], ids=["at once", "when all was told"])
+def test_q35_progress_becomes_a_step_again_after_a_pause(monkeypatch, rests):
     monkeypatch.setattr("services.loop.PROGRESS_PAUSE_S", 0)
     kept = asyncio.Queue()
 
@@ -312,9 +362,12 @@ def test_q35_progress_becomes_a_step_again_after_a_pause(monkeypatch):
 
         async def call(self, tool, arguments, report):
             steps = []
+            before = asyncio.all_tasks()
             for step in range(1, 4):
                 report(step, None, None)
                 steps.append(await kept.get())
+                if rests and (telling := asyncio.all_tasks() - before):
+                    await asyncio.wait(telling)
             return ToolOutput(str(steps))
 
     async def keep(call, progress):
