@@ -110,7 +110,7 @@ def test_a_call_that_cannot_be_sent_holds_nobody_up():
     wanted = (ToolCall("a", "first"), ToolCall("b", "made_up"), ToolCall("c", "second"))
     conversation = Conversation(calls(*wanted), answer("done"), tools=LocalTools(first, second))
     conversation.run()
-    assert [event.id for event in conversation.of(ToolCallFinished)][0] == "b"
+    assert [event.id for event in conversation.of(ToolCallFinished)] == ["b", "c", "a"]
 
 
 def test_a_call_that_writes_waits_for_those_before_it_and_holds_those_after_it():
@@ -287,6 +287,16 @@ def test_what_stands_behind_a_call_that_asks_and_writes_waits_with_it():
     conversation = Conversation(calls(asked, behind), tools=tools)
     assert conversation.run().waiting == ("a",)
     assert conversation.of(ToolCallFinished) == []
+
+
+def test_people_are_told_whose_tool_it_is_and_that_its_result_is_only_a_part():
+    async def read():
+        return ToolOutput("The beginning …", truncated=True)
+
+    conversation = Conversation(calls(ToolCall("a", "read")), answer("Hm."), tools=LocalTools(read))
+    conversation.run()
+    assert [(event.tool, event.server) for event in conversation.of(ToolCallStarted)] == [("read", "Local")]
+    assert [event.truncated for event in conversation.of(ToolCallFinished)] == [True]
 
 
 def test_half_a_character_from_a_tool_is_told_as_one_that_can_be_stored_and_sent():
