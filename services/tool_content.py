@@ -37,13 +37,18 @@ def to_output(result: CallToolResult) -> ToolOutput:
         texts.append(text)
         if part is not None:
             parts.append(part)
-    if result.structured_content is not None:
+    if result.structured_content is not None and not _wraps(result.structured_content, texts):
         data = json.dumps(result.structured_content, ensure_ascii=False)
         if not texts:  # servers are asked to send the data as text, too; not all do
             texts.append(data)
         parts.append(ToolPart("structured", "application/json", data))
     nothing = "The tool failed without a message." if result.is_error else "The tool returned nothing."
     return ToolOutput("\n".join(texts) or nothing, is_error=bool(result.is_error), parts=tuple(parts))
+
+
+def _wraps(data: dict[str, Any], texts: list[str]) -> bool:
+    """Whether structured data are only the texts once more: so SDKs send what a function returned that is no object."""
+    return bool(texts) and data.keys() == {"result"} and data["result"] in ("\n".join(texts), texts)
 
 
 def _read(block: Any) -> tuple[str, ToolPart | None]:

@@ -42,6 +42,17 @@ def test_q37_structured_data_without_text_is_the_models_text():
     assert output.parts == (ToolPart("structured", "application/json", '{"größe": 3}'),)
 
 
+@pytest.mark.parametrize(("texts", "value"), [(["one"], "one"), (["one", "two"], ["one", "two"])])
+def test_q37_a_text_that_comes_wrapped_as_data_too_is_no_second_part(texts, value):
+    output = to_output(result(*map(text, texts), structured_content={"result": value}))
+    assert (output.text, output.parts) == ("\n".join(texts), ())
+
+
+def test_q37_a_wrapped_value_that_is_more_than_the_text_stays():
+    assert to_output(result(text("one"), structured_content={"result": "two"})).parts
+    assert to_output(result(structured_content={"result": []})).text == '{"result": []}'
+
+
 def test_q37_structured_data_beside_text_is_not_said_twice():
     output = to_output(result(text('{"a": 1}'), structured_content={"a": 1}))
     assert output.text == '{"a": 1}'
