@@ -13,6 +13,8 @@ WANTED = [  # by these servers
     ("per_user", "=", True), ("scope", "=", "shared"), ("transport", "!=", "stdio"), ("auth_type", "!=", "none"),
 ]
 
+ENTERED = ["|", ("stored_token", "!=", False), ("stored_headers", "!=", False)]  # as opposed to an empty form
+
 
 class McpCredential(models.Model):
     _name = "mcp.credential"
@@ -102,7 +104,7 @@ class McpServer(models.Model):
     def _compute_credential_count(self):
         # sudo: mcp.credential - how many there are, and not whose
         credentials = self.env["mcp.credential"].sudo()
-        counts = dict(credentials._read_group([("server_id", "in", self.ids)], ["server_id"], ["__count"]))
+        counts = dict(credentials._read_group([("server_id", "in", self.ids), *ENTERED], ["server_id"], ["__count"]))
         for server in self:
             server.credential_count = counts.get(server, 0)
 
@@ -151,7 +153,8 @@ class McpServer(models.Model):
 
     def _lister(self):
         """Shared tools are listed as the person at the button, or else as the server's own account."""
-        return self.env.user if self._credential_of(self.env.user) else None
+        user = self.env.user
+        return user if self._credential_of(user)._request_headers(self.auth_type) else None
 
     def _forget_secrets(self, except_fields):
         super()._forget_secrets(except_fields)

@@ -83,6 +83,11 @@ class TestCredentials(AiCase):
         for user in (self.paula, self.public):
             self.assertFalse(self.env["mcp.credential"].with_user(user).has_access("read"))
 
+    def test_a_form_that_was_left_empty_is_as_good_as_none(self):
+        self.enter(self.mia, token=False)
+        self.assertEqual(self.server.with_user(self.mia).credential_count, 0)
+        self.assertFalse(self.server.with_user(self.mia)._lister())
+
     def test_they_read_as_empty_on_every_path(self):
         credential = self.enter(self.ann)
         self.assertTrue(credential.has_token)
