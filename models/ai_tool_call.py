@@ -5,7 +5,7 @@ and stream. Who executes it is the engine; this record says what has happened.
 import base64
 import json
 import math
-from datetime import UTC
+from datetime import UTC, timedelta
 
 from odoo import api, fields, models
 from odoo.addons.mail.tools.discuss import Store
@@ -209,9 +209,17 @@ class AiToolCall(models.Model):
             result=self.response or "",
             state=ToolCallState(self.state),
             duration_ms=self.duration_ms,
-            timestamp=_milliseconds(self.write_date),
+            timestamp=_milliseconds(self._ended_at()),
             truncated=self.truncated,
         )
+
+    def _ended_at(self):
+        """When it had its result. The row is written again when the reply is posted."""
+        if self.state == ToolCallState.DENIED:
+            return self.decided_at or self.write_date
+        if self.state != ToolCallState.CANCELLED and self.started_at:
+            return self.started_at + timedelta(milliseconds=self.duration_ms)
+        return self.write_date
 
     def _broadcast(self):
         """Tell every open tab of the channel's members how these calls are now."""

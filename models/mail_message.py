@@ -57,8 +57,8 @@ class MailMessage(models.Model):
         return is_html_empty(self.body) and not self.attachment_ids
 
     def _ai_text(self, run):
-        """What the message says, in plain text; its attachments by name. Of the reply of a `run`: what its assistant has
-        said, and not the note below it, why that is not more."""
+        """What the message says, in plain text; its attachments by name. Of the reply of a `run`: what its assistant
+        has said, without the note below it."""
         text = (run.text or "") if run else html2plaintext(self.body or "", include_references=False).strip()
         files = [f"[{self.env._('Attached file: %(name)s', name=file.name)}]" for file in self.attachment_ids]
         return "\n".join(filter(None, [text, *files]))

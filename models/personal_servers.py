@@ -169,11 +169,14 @@ class DiscussChannel(models.Model):
     def _ai_servers_for(self, user):
         """The attached servers that serve `user`: their own, and what other members share with everybody here."""
         attached = self._ai_attached_servers()
-        if not attached or not user._is_internal() or not self._ai_has_member(user):
+        here = self._ai_colleagues(attached.user_id | user) if attached else attached.user_id
+        if user not in here:
             return attached.browse()
         shared = self._ai_servers_in("shared_channel_ids")
         return attached.filtered(
-            lambda server: (server.user_id == user or server in shared) and self._ai_is_attachable(server)
+            lambda server: server.scope == "user"
+            and server.user_id in here
+            and (server.user_id == user or server in shared)
         )
 
     def _ai_attached_servers(self):
@@ -187,15 +190,16 @@ class DiscussChannel(models.Model):
         return self.env["mcp.server"].sudo().search([(field, "in", self.ids)])
 
     def _ai_is_attachable(self, server):
-        owner = server.user_id
-        works_here = server.scope == "user" and owner.active and owner._is_internal()
-        return works_here and self._ai_has_member(owner)
+        return server.scope == "user" and server.user_id in self._ai_colleagues(server.user_id)
 
-    def _ai_has_member(self, user):
-        # sudo: discuss.channel.member - only whether this person is one; there may be many others
-        members = self.env["discuss.channel.member"].sudo()
-        seat = [("channel_id", "in", self.ids), ("partner_id", "=", user.partner_id.id)]
-        return bool(members.search_count(seat, limit=1))
+    def _ai_colleagues(self, users):
+        """Those of `users` who work here and are members."""
+        # sudo: discuss.channel.member, res.users - only whether these people are; there may be many other members
+        members, users = self.env["discuss.channel.member"].sudo(), users.sudo()
+        partners = members.search([
+            ("channel_id", "in", self.ids), ("partner_id", "in", users.partner_id.ids),
+        ]).partner_id
+        return users.filtered(lambda user: user.active and user._is_internal() and user.partner_id in partners)
 
     def _ai_forget(self, partner):
         super()._ai_forget(partner)

@@ -99,8 +99,8 @@ def _messages(run, assistant, room):
     # sudo: mail.message, ai.run - of a conversation that the one who asked may read, which was checked
     conversation, unfinished = _conversation(run.sudo())
     told = conversation.ai_run_ids
-    told.fetch(["transcript"])  # all at once, here and below, instead of for each message
-    told.tool_call_ids.fetch(["call_id", "response", "state"])
+    # all at once, instead of for each message
+    told.tool_call_ids.fetch(["call_id", "duration_ms", "response", "state", "truncated"])
     shown = _shown(told.tool_call_ids, room)
     stored = []
     for message in conversation:
@@ -142,6 +142,7 @@ def _conversation(run):
     late = earlier.filtered("message_id")
     unfinished = (earlier - late).filtered(lambda earlier: earlier.assistant_id == run.assistant_id)
     found = said | late.message_id
+    found.ai_run_ids.fetch(["message_id", "text", "transcript", "trigger_message_id"])
     place = {message.id: (message.id, 0) for message in said}
     place |= {
         answered.message_id.id: (answered.trigger_message_id.id, answered.id)

@@ -224,6 +224,13 @@ class TestRecords(RunCase):
         said = "".join(frame["content"] for frame in frames if frame["type"] == "chunk")
         self.assertEqual(said, run.text)
 
+    def test_the_records_say_when_a_result_came_and_not_when_the_reply_was_posted(self):
+        run = self.told()
+        call = run.tool_call_ids
+        call.started_at = "2026-01-02 03:04:05"
+        [told] = [payload for _seq, payload in run._journal_from_records() if payload["type"] == "tool_result"]
+        self.assertEqual(told["timestamp"], 1_767_323_045_012)
+
     def test_old_journals_are_purged_and_new_ones_kept(self):
         old, new = self.told(), self.told()
         self.env.flush_all()

@@ -121,6 +121,29 @@ class TestUnfinished(HistoryCase):
         self.assertTrue(all(result.startswith("Cancelled") for result in results), results)
 
 
+    def test_a_long_conversation_is_loaded_with_as_many_queries_as_a_short_one(self):
+        def queries():
+            run = self.running()
+            self.env.flush_all()
+            self.env.invalidate_all()
+            before = self.env.cr.sql_log_count
+            inputs.load(run)
+            return self.env.cr.sql_log_count - before
+
+        def converse():
+            run, _said = self.asking("c1", "c2", text="Let me see.")
+            for call_id in ("c1", "c2"):
+                self.ended(run, call_id)
+            run._finish(RunState.DONE, "There.")
+
+        converse()
+        queries()  # what is cached for long
+        short = queries()
+        for _number in range(5):
+            converse()
+        self.assertEqual(queries(), short)
+
+
 class TestImages(HistoryCase):
     def tool_images(self, messages):
         return [message.images for message in messages if isinstance(message, ToolMessage)]

@@ -56,6 +56,21 @@ class TestPersonalServers(AiCase):
         with self.assertRaises(ValueError):
             (self.channel | elsewhere).with_user(self.mia).ai_servers()
 
+    def test_many_attached_servers_cost_no_more_queries_than_one(self):
+        def queries():
+            self.env.invalidate_all()
+            before = self.env.cr.sql_log_count
+            self.channel.with_user(self.ben).ai_servers()
+            return self.env.cr.sql_log_count - before
+
+        self.channel.with_user(self.ann).ai_attach_server(self.mine.id, share=True)
+        queries()  # what is cached for long
+        of_one = queries()
+        for _number in range(5):
+            self.channel.with_user(self.ann).ai_attach_server(self.personal_server(self.ann).id, share=True)
+        self.assertEqual(len(self.told(self.ben)), 6)
+        self.assertEqual(queries(), of_one)
+
     def test_what_is_shared_serves_nobody_from_outside(self):
         self.channel.sudo()._add_members(partners=self.paula.partner_id)
         self.channel.with_user(self.ann).ai_attach_server(self.mine.id, share=True)
