@@ -66,6 +66,8 @@ def outcome(server, **options):
     (400, TEXT, b"no such session"),
     error(-32001, "Session not found", status=404),
     error(-32000, "Bad Request: No valid session ID provided", status=400),
+    error(-32001, "Your token has expired", status=401),
+    error(-32001, "Not for you", status=403),
 ])
 def test_q32_a_session_that_is_lost_again_and_again_is_opened_once_more_and_no_further(reply):
     with answering_calls(reply) as server:
