@@ -22,9 +22,9 @@ def answered(live, office):
     live.eventually(lambda: live.sql("SELECT 1 FROM ai_run WHERE channel_id = %s AND state = 'done'", channel_id))
 
 
-def open_menu(visit, live, person, menu) -> Page:
+def open_menu(visit, live, person, menu, **viewport) -> Page:
     action = live.admin.read("ir.ui.menu", live.ref(f"ai_discuss.{menu}"), "action")["action"]
-    page = visit(person, f"/odoo/action-{action.partition(',')[2]}")
+    page = visit(person, f"/odoo/action-{action.partition(',')[2]}", **viewport)
     expect(page.locator(".o_action .o_content")).to_be_visible()
     return page
 
@@ -94,6 +94,15 @@ def test_who_is_no_manager_sees_an_assistants_tools_and_changes_nothing(live, of
     expect(switch).to_be_checked()
     expect(switch).to_be_disabled()
     no_dialog(page)
+
+
+@pytest.mark.parametrize("menu", ["mcp_server_menu", "ai_run_menu", "ai_tool_call_menu"])
+def test_on_a_phone_lists_are_cards_that_show_how_things_are(live, answered, visit, menu):
+    page = open_menu(visit, live, live.admin, menu, width=390, height=844)
+    card = page.locator(".o_kanban_record:not(.o_kanban_ghost)").first
+    expect(card.locator(".badge")).to_be_in_viewport(ratio=1)
+    card.click()
+    expect(page.locator(".o_form_view")).to_be_visible()
 
 
 def test_on_a_phone_tools_are_cards(live, office, visit):
