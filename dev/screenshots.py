@@ -28,6 +28,7 @@ PATIENCE_MS = 60_000
 LOGIN = "admin"
 ASSISTANT, SERVER = "Demo Assistant", "Office tools"  # as `demo_data` calls them
 QUESTION = "Quote 12 ergo chairs with 10 % discount"
+DRAWING = "Draw a chart of our sales in 2025 and 2026"
 DANGEROUS = "Delete note 1"  # by a tool that asks first
 # What belongs to the moment and not to the picture: the pointer of Odoo's own tour, and the line above what is new.
 HIDDEN = ".o_tour_pointer, .o-mail-Thread-newMessage { display: none !important; }"
@@ -47,7 +48,9 @@ def main() -> None:
         page.set_default_timeout(PATIENCE_MS)
         _log_in(page)
         _chat(page)
+        _drawing(page)
         _approval(page)
+        _usage(page)
         page.set_viewport_size({"width": WIDTH, "height": TALL})
         _form(page, "mcp.server", SERVER, DOCS / "mcp_server.png")
         _form(page, "ai.assistant", ASSISTANT, DOCS / "assistant.png")
@@ -79,6 +82,16 @@ def _chat(page: Page) -> None:
     _take(page, DOCS / "chat.png", DESCRIPTION / "main_screenshot.png")
 
 
+def _drawing(page: Page) -> None:
+    """The same chat, with an image that a tool returned."""
+    _say(page, DRAWING)
+    newest = page.locator(".o-mail-Message").last
+    expect(newest.locator(".o-mail-AttachmentImage")).to_be_visible()
+    page.locator(".o-mail-Thread").evaluate("thread => { thread.scrollTop = thread.scrollHeight; }")
+    page.mouse.move(0, 0)
+    _take(page, DOCS / "image.png")
+
+
 def _approval(page: Page) -> None:
     """The same chat, with a call that waits for the person's decision."""
     _say(page, DANGEROUS)
@@ -88,6 +101,16 @@ def _approval(page: Page) -> None:
     _take(page, DOCS / "approval.png")
     approval.locator(".o-ai-Approval-deny").click()
     expect(approval).to_have_count(0)
+
+
+def _usage(page: Page) -> None:
+    """What the replies so far have cost."""
+    (action,) = _call(page, "ir.actions.act_window", "search", [("res_model", "=", "ai.run"), ("name", "=", "Usage")])
+    _open(page, f"/odoo/action-{action}")
+    page.locator("button.o_list").click()
+    expect(page.locator(".o_list_table")).to_be_visible()
+    page.mouse.move(0, 0)
+    _take(page, DOCS / "usage.png")
 
 
 def _say(page: Page, text: str) -> None:
