@@ -17,6 +17,7 @@ from ..services.specs import ServerSpec
 from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, forgetting, is_http_url, notification, storable
 from .mcp_tool import RULES
 
+ADMINISTRATORS = "base.group_system"
 IDENTITY_FIELDS = frozenset({"transport", "url", "command", "args"})  # what says which server it really is
 HEALTHY = {"state_message": False, "failure_count": 0, "retry_at": False}
 
@@ -50,8 +51,13 @@ class McpServer(models.Model):
         help="Where the server answers, for example https://tools.example.com/mcp. "
         "Changing it removes the stored secrets and asks for approval of its tools again.",
     )
-    command = fields.Char(help="The program that is started; it speaks MCP over its standard input and output.")
-    args = fields.Char("Arguments", help="Words as in a shell, or a JSON list of strings.")
+    command = fields.Char(
+        groups=ADMINISTRATORS, copy=False,
+        help="The program that is started; it speaks MCP over its standard input and output.",
+    )
+    args = fields.Char(  # for many programs a key is among them
+        "Arguments", groups=ADMINISTRATORS, copy=False, help="Words as in a shell, or a JSON list of strings."
+    )
     timeout = fields.Float(
         default=30.0, required=True,
         help="Seconds that a call may take without a sign of progress. A tool can have a timeout of its own.",
@@ -154,7 +160,7 @@ class McpServer(models.Model):
 
     @api.depends_context("uid")
     def _compute_stdio_allowed(self):
-        self.stdio_allowed = self._stdio_is_on() and self.env.user.has_group("base.group_system")
+        self.stdio_allowed = self._stdio_is_on() and self.env.user.has_group(ADMINISTRATORS)
 
     @api.onchange("url")
     def _onchange_url(self):
@@ -196,6 +202,16 @@ class McpServer(models.Model):
         return super().create([
             {**vals, **self._owner_for(vals.get("scope", default_scope), vals)} for vals in vals_list
         ])
+
+    def copy_data(self, default=None):
+        """Like any other; with the command only for whoever may see it."""
+        copies = super().copy_data(default)
+        if not self.env.su and not self.env.user.has_group(ADMINISTRATORS):
+            return copies
+        return [
+            {"command": server.command, "args": server.args, **vals}
+            for server, vals in zip(self, copies, strict=True)
+        ]
 
     def write(self, vals):
         if "scope" in vals:
@@ -265,7 +281,7 @@ class McpServer(models.Model):
 
     def _is_guarded(self):
         """Whether the address comes from a person who may have this machine call public addresses only."""
-        return self.scope == "user" and not self.user_id.has_group("base.group_system")
+        return self.scope == "user" and not self.user_id.has_group(ADMINISTRATORS)
 
     def _is_callable(self):
         """Whether runs may use the server as it is."""
@@ -413,7 +429,7 @@ class McpServer(models.Model):
             raise ValidationError(
                 self.env._("Commands are switched off on this system: set ai_discuss_stdio = True in odoo.conf first.")
             )
-        if not self.env.user.has_group("base.group_system"):
+        if not self.env.user.has_group(ADMINISTRATORS):
             raise AccessError(self.env._("Only system administrators may set up commands."))
 
     @api.model

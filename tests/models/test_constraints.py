@@ -75,6 +75,26 @@ class TestConstraints(AiCase):
                 server.with_user(self.mia).command = "rm"
             self.personal_server(self.admin, transport="stdio", command="cat")
 
+    def test_a_command_is_shown_to_system_administrators_only_because_keys_may_be_in_it(self):
+        with self.commands_switched("True"):
+            server = self.shared_server(transport="stdio", command="cat", args="--key secret")
+        for user in (self.ann, self.mia):
+            with self.assertRaises(AccessError):
+                server.with_user(user).read(["args"])
+            with self.assertRaises(AccessError):
+                server.with_user(user).search([("command", "=", "cat")])
+            self.assertNotIn("args", server.with_user(user).read()[0])
+        self.assertEqual(server.with_user(self.admin).args, "--key secret")
+
+    def test_whoever_sees_no_command_copies_a_server_without_one(self):
+        mine = self.personal_server(self.ann)
+        self.assertEqual(mine.copy().url, mine.url)
+        with self.commands_switched("True"):
+            server = self.shared_server(transport="stdio", command="cat", args="a b")
+            self.assertEqual(server.with_user(self.admin).copy().args, "a b")
+            with self.assertRaises(UserError):
+                server.with_user(self.mia).copy()
+
     def test_a_command_that_was_set_up_does_not_start_once_they_are_off(self):
         with self.commands_switched("True"):
             server = self.shared_server(transport="stdio", command="uvx", args="a --zone 'Europe/Vienna x'")
