@@ -3,6 +3,8 @@
 Not the one who answers: a reply is an `ai.run`, executed by the engine.
 """
 
+from typing import NamedTuple
+
 from odoo import api, fields, models, tools
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
@@ -13,6 +15,14 @@ from .mcp_tool import RULES
 MAX_ROUNDS = 50
 MAX_RUN_SECONDS = 24 * 3600
 MANAGERS = "ai_discuss.group_ai_manager"
+CACHED_FIELDS = frozenset({"active", "company_id", "group_ids", "partner_id"})
+
+
+class Access(NamedTuple):
+    """To whom an assistant is open."""
+
+    company_id: int | bool  # False: of all companies
+    group_ids: frozenset[int]  # empty: to everybody who works here
 
 
 class AiAssistant(models.Model):
@@ -187,7 +197,7 @@ class AiAssistant(models.Model):
             for assistant in self:
                 # sudo: res.partner - the partner follows its assistant
                 assistant.sudo().partner_id.write(assistant._partner_values())
-        if not {"active", "partner_id"}.isdisjoint(vals):
+        if not CACHED_FIELDS.isdisjoint(vals):
             self.env.registry.clear_cache()
         return result
 
@@ -270,15 +280,25 @@ class AiAssistant(models.Model):
     def _is_usable(self, user):
         """Whether `user` may talk to this assistant."""
         self.ensure_one()
-        # sudo: ai.assistant, res.users - only the answer leaves this method
-        assistant, user = self.sudo(), user.sudo()
+        # sudo: res.users - only the answer leaves this method
+        access, user = self._access_by_id().get(self.id), user.sudo()
         return bool(
-            assistant.active
+            access
             and user.active
             and user._is_internal()
-            and (not assistant.company_id or assistant.company_id in user.company_ids)
-            and (not assistant.group_ids or assistant.group_ids & user.all_group_ids)
+            and (not access.company_id or access.company_id in user.company_ids.ids)
+            and (not access.group_ids or not access.group_ids.isdisjoint(user.all_group_ids.ids))
         )
+
+    @api.model
+    @tools.ormcache()
+    def _access_by_id(self):
+        """To whom each assistant is open that answers at all. Cached: each message to one asks."""
+        # sudo: ai.assistant - for `_is_usable`, of which only the answer leaves
+        return frozendict({
+            assistant.id: Access(assistant.company_id.id, frozenset(assistant.group_ids.ids))
+            for assistant in self.sudo().with_context(active_test=True).search([])
+        })
 
     def _check_usable(self, user):
         """Raise AccessError unless `user` may talk to this assistant."""

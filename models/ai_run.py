@@ -157,7 +157,8 @@ class AiRun(models.Model):
         })
         run._enqueue(attempt=1)
         run.env["ai.run.event"]._append(run, [run._started_event()])  # its viewers know it before a host is free
-        run._broadcast()
+        # without a word on the two in it: to describe them takes as long as all the rest, and follows once it begins
+        run._broadcast(run._store_fields())
         return run.sudo(False)
 
     @api.model
@@ -394,18 +395,21 @@ class AiRun(models.Model):
             its_own = [("channel_id", "=", run.channel_id.id), ("partner_id", "=", run.assistant_id.partner_id.id)]
             self.env["discuss.channel.member"].search(its_own)._notify_typing(is_typing)
 
-    def _broadcast(self):
+    def _broadcast(self, store_fields=None):
         """Tell every open tab of the channel's members how these runs are now."""
         for run in self:
             if run.channel_id:
-                Store(bus_channel=run.channel_id).add(run).bus_send()
+                Store(bus_channel=run.channel_id).add(run, store_fields).bus_send()
 
     def _to_store_defaults(self, target):
+        return self._store_fields(["avatar_128", "is_ai_assistant", "name"], ["name"])
+
+    def _store_fields(self, assistant_fields=(), asker_fields=()):
+        """What clients know of a run, and of the two in it as much as is asked for."""
         return [
             Store.One("assistant_id", []),
             Store.One(
-                "assistant_partner_id", ["avatar_128", "is_ai_assistant", "name"],
-                value=lambda run: run.assistant_id.partner_id,
+                "assistant_partner_id", list(assistant_fields), value=lambda run: run.assistant_id.partner_id
             ),
             Store.One("channel_id", []),
             "error_code",
@@ -413,7 +417,7 @@ class AiRun(models.Model):
             Store.One("message_id", []),
             "state",
             Store.One("trigger_message_id", []),
-            Store.One("user_id", [Store.One("partner_id", ["name"])]),
+            Store.One("user_id", [Store.One("partner_id", list(asker_fields))]),
         ]
 
     # -- what is stored of it
