@@ -51,6 +51,15 @@ class TestAccess(AiCase):
         self.assertFalse(self.sees(self.olga, self.assistant))
         self.assertTrue(self.sees(self.ann, self.assistant))
 
+    def test_a_change_of_who_may_use_an_assistant_holds_at_once(self):
+        self.assertTrue(self.assistant._is_usable(self.ann))
+        self.assistant.group_ids = self.env.ref("base.group_system")
+        self.assertFalse(self.assistant._is_usable(self.ann))
+        self.assistant.group_ids = False
+        self.assertTrue(self.assistant._is_usable(self.ann))
+        self.assistant.active = False
+        self.assertFalse(self.assistant._is_usable(self.ann))
+
     def test_people_from_outside_use_no_assistant(self):
         for user in (self.paula, self.public):
             with self.subTest(user=user.login), self.assertRaises(AccessError):
