@@ -365,9 +365,9 @@ class McpServer(models.Model):
         An UPDATE, also where nothing changes: only that makes PostgreSQL tell the other transaction of this one.
         """
         self.flush_recordset()
-        self.env.cr.execute(
-            "UPDATE mcp_server SET last_sync = %s WHERE id = %s", [fields.Datetime.now(), self.id]
-        )
+        # a conflict is no error: the transaction begins anew, and nobody needs to read of it in the log
+        query = "UPDATE mcp_server SET last_sync = %s WHERE id = %s"
+        self.env.cr.execute(query, [fields.Datetime.now(), self.id], log_exceptions=False)
         self.invalidate_recordset(["last_sync"])
 
     @api.model

@@ -62,3 +62,5 @@ def test_an_assistants_rule_is_shown_on_its_tools_before_it_is_saved(live, offic
     page.get_by_label("Rule for All Tools").click()
     page.locator(".o_select_menu_item", has_text="Always ask").click()
     expect(row.locator("td[name=policy]")).to_have_text("Ask first")
+    page.locator(".o_form_button_cancel").click()  # or else it is saved when the page is left
+    expect(row.locator("td[name=policy]")).to_have_text("Run without asking")
