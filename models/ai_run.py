@@ -157,7 +157,7 @@ class AiRun(models.Model):
         })
         run._enqueue(attempt=1)
         run.env["ai.run.event"]._append(run, [run._started_event()])  # its viewers know it before a host is free
-        # without a word on the two in it: to describe them takes as long as all the rest, and follows once it begins
+        # who answers follows once it begins: to describe people takes as long as all the rest, and the poster waits
         run._broadcast(run._store_fields())
         return run.sudo(False)
 
@@ -402,15 +402,16 @@ class AiRun(models.Model):
                 Store(bus_channel=run.channel_id).add(run, store_fields).bus_send()
 
     def _to_store_defaults(self, target):
-        return self._store_fields(["avatar_128", "is_ai_assistant", "name"], ["name"])
+        partner_fields = ["avatar_128", "is_ai_assistant", "name"]
+        return [
+            *self._store_fields(asker_fields=["name"]),
+            Store.One("assistant_partner_id", partner_fields, value=lambda run: run.assistant_id.partner_id),
+        ]
 
-    def _store_fields(self, assistant_fields=(), asker_fields=()):
-        """What clients know of a run, and of the two in it as much as is asked for."""
+    def _store_fields(self, asker_fields=()):
+        """What clients know of a run beside who answers; of who asked, as much as is wanted."""
         return [
             Store.One("assistant_id", []),
-            Store.One(
-                "assistant_partner_id", list(assistant_fields), value=lambda run: run.assistant_id.partner_id
-            ),
             Store.One("channel_id", []),
             "error_code",
             "error_message",
