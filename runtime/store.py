@@ -15,6 +15,7 @@ from ..services import wire_v1
 from ..services.errors import RunError
 from ..services.events import Progress
 from ..services.messages import Message, ToolCall, ToolResult, Turn
+from ..services.ports import CLEARED, Clearance
 from ..services.specs import Outcome, RunInputs
 from ..services.states import RunState, ToolCallState
 from ..services.tools import Tool
@@ -131,12 +132,12 @@ class Steps:
 
     async def turn_taken(
         self, round: int, turn: Turn, tools: Mapping[str, Tool], asking: Container[str]
-    ) -> None:
+    ) -> str:
         def work(env):
             run = self._hold(env)
             transcript = run.transcript or []
             if len(transcript) >= round:
-                return
+                return ""
             run.write({"transcript": [*transcript, encode_turn(turn)], "rounds": round})
             run._count(turn.usage)
             calls = env["ai.tool.call"].create([
@@ -144,10 +145,11 @@ class Steps:
                 for call in turn.message.tool_calls
             ])
             calls._broadcast()
+            return ""
 
-        await self._database.transact(work)
+        return await self._database.transact(work)
 
-    async def call_sent(self, call: ToolCall) -> None:
+    async def call_sent(self, call: ToolCall) -> Clearance:
         def work(env):
             record = self._call(env, call)
             record.write({
@@ -155,8 +157,9 @@ class Steps:
                 "started_at": datetime.now(UTC).replace(tzinfo=None),
             })
             record._broadcast()
+            return CLEARED
 
-        await self._database.transact(work)
+        return await self._database.transact(work)
 
     async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
         await self._database.transact(lambda env: self._call(env, call)._note_progress(progress))

@@ -14,7 +14,7 @@ from .errors import RunError
 from .events import Event, Failed, Progress, RunFinished, RunStarted
 from .loop import Loop
 from .messages import AssistantMessage, Message, ToolCall, ToolResult, Turn, from_wire
-from .ports import Model, ReportProgress, Tools
+from .ports import CLEARED, Clearance, Model, ReportProgress, Tools
 from .specs import Outcome
 from .states import RunState
 from .tools import NO_TOOLS, Tool, ToolOutput
@@ -86,11 +86,11 @@ class _NothingKept:
 
     async def turn_taken(
         self, round: int, turn: Turn, tools: Mapping[str, Tool], asking: Container[str]
-    ) -> None:
-        pass
+    ) -> str:
+        return ""
 
-    async def call_sent(self, call: ToolCall) -> None:
-        pass
+    async def call_sent(self, call: ToolCall) -> Clearance:
+        return CLEARED
 
     async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
         pass

@@ -64,6 +64,8 @@ class Loop:
             self._count(turn)
         self._partial: list[str] = []  # what it has said of the present round, piece by piece
         self._tools: Tools = NO_TOOLS
+        self._spent = ""  # which budget is used up
+        self._held_back: set[str] = set()  # calls that a person has to decide on after all
 
     async def run(self, messages: Sequence[Message], tools: Tools) -> Outcome:
         """Answer `messages` with the help of `tools`.
@@ -134,7 +136,7 @@ class Loop:
             raise ModelEmpty("The model gave no answer. Try again, or choose another model for this assistant.")
         self._count(turn)
         asking = frozenset(call.id for call in turn.message.tool_calls if self._asks(call))
-        await self._steps.turn_taken(self._rounds, turn, offered, asking)
+        self._spent = await self._steps.turn_taken(self._rounds, turn, offered, asking)
         self._turns.append(turn)
         self._partial.clear()
         self._refused_rounds += 1  # until one of its calls is sent
@@ -150,11 +152,13 @@ class Loop:
 
     def _limit(self) -> Notice | None:
         """Why the model gets no more tools."""
-        so_far = "the answer is made of what is known so far."
+        so_far = "The answer is made of what is known so far."
+        if self._spent:
+            return Notice("budget_limit", f"{self._spent} {so_far}")
         if self._rounds >= self._max_rounds:
-            return Notice("round_limit", f"The limit of {self._max_rounds} rounds is reached: {so_far}")
+            return Notice("round_limit", f"The limit of {self._max_rounds} rounds is reached. {so_far}")
         if self._refused_rounds >= MAX_REFUSED_ROUNDS:
-            text = f"In {self._refused_rounds} rounds the model made no call that can be executed: {so_far}"
+            text = f"In {self._refused_rounds} rounds the model made no call that can be executed. {so_far}"
             return Notice("calls_refused", text)
         return None
 
@@ -184,7 +188,7 @@ class Loop:
         """Run `calls`, as far as nobody has to decide first; return the ids of those that wait for a decision."""
         for batch in _batches(calls, self._is_read_only):
             await _together(self._execute(call) for call in batch if not self._asks(call))
-            if any(map(self._asks, batch)):
+            if any(map(self._asks, batch)):  # also those that were found to ask only when they were to be sent
                 return self._request_approvals(calls)
         return ()
 
@@ -194,6 +198,8 @@ class Loop:
 
     def _asks(self, call: ToolCall) -> bool:
         """Whether a person has to decide before `call` may be sent. Nobody is asked about what is refused anyway."""
+        if call.id in self._held_back:
+            return True
         if call.id in self._checkpoint.approved or self._refusal(call):
             return False
         return self._tools.offered[call.name].spec.approval == "ask"
@@ -205,14 +211,18 @@ class Loop:
         return tuple(call.id for call in waiting)
 
     async def _execute(self, call: ToolCall) -> None:
-        """Give `call` its result, whatever happens."""
+        """Give `call` its result, whatever happens; unless it turns out that a person has to decide on it first."""
         if refusal := self._refusal(call):
-            result = ToolResult(call.id, refusal, ToolCallState.ERROR)
+            await self._end(call, ToolResult(call.id, refusal, ToolCallState.ERROR))
+            return
+        self._refused_rounds = 0
+        clearance = await self._steps.call_sent(call)
+        if clearance.asks:
+            self._held_back.add(call.id)
+        elif clearance.refusal:
+            await self._end(call, ToolResult(call.id, clearance.refusal, ToolCallState.ERROR))
         else:
-            self._refused_rounds = 0
-            await self._steps.call_sent(call)
-            result = await self._invoke(call)
-        await self._end(call, result)
+            await self._end(call, await self._invoke(call))
 
     def _refusal(self, call: ToolCall) -> str:
         """Why `call` is not sent, in words that help the model to do better; empty: it is."""

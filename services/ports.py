@@ -46,6 +46,21 @@ class ReportProgress(Protocol):
     def __call__(self, progress: float, total: float | None, message: str | None) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Clearance:
+    """Whether a call may leave for its server, as people's decisions are at this moment."""
+
+    refusal: str = ""  # why it is not made, in words for the model
+    asks: bool = False  # a person has to decide first, though nobody had to when the model asked for it
+
+    @property
+    def is_given(self) -> bool:
+        return not (self.refusal or self.asks)
+
+
+CLEARED = Clearance()
+
+
 class Steps(Protocol):
     """The memory of a run: each step is durable when the coroutine returns, and only then does the run go on.
 
@@ -57,13 +72,16 @@ class Steps(Protocol):
 
     async def turn_taken(
         self, round: int, turn: Turn, tools: Mapping[str, Tool], asking: Container[str]
-    ) -> None:
+    ) -> str:
         """The model has replied. Creates a record for each of its calls: in state `approval` those whose ids are in
-        `asking`, `pending` the others. `tools` maps the names that the model used to the tools, where they exist."""
+        `asking`, `pending` the others. `tools` maps the names that the model used to the tools, where they exist.
+
+        Returns which budget is used up, in a sentence for people: then the model has to answer without tools. Empty
+        while there is no such limit."""
         ...
 
-    async def call_sent(self, call: ToolCall) -> None:
-        """`call` is about to leave for its server (state `invoking`)."""
+    async def call_sent(self, call: ToolCall) -> Clearance:
+        """`call` is about to leave for its server. Where it may, it is recorded as sent (state `invoking`)."""
         ...
 
     async def call_progressed(self, call: ToolCall, progress: Progress) -> None:

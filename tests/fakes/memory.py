@@ -8,7 +8,7 @@ from typing import Any
 from services.errors import Fenced, RunError
 from services.events import Chunk, Notice, Progress, Reasoning
 from services.messages import AssistantMessage, Message, ToolCall, ToolResult, Turn
-from services.ports import JournalRow, ReportProgress
+from services.ports import CLEARED, Clearance, JournalRow, ReportProgress
 from services.specs import Outcome, RunInputs, ServerSpec, ToolSpec
 from services.states import RunState
 from services.tools import Tool, ToolOutput
@@ -73,16 +73,22 @@ class MemorySteps:
     def __init__(self):
         self.log: list[tuple[str, Any]] = []
         self.asking: set[str] = set()  # ids of the calls whose records wait for a decision
+        self.clearances: dict[str, Clearance] = {}  # by call id, where it is not simply given
+        self.spent = ""  # which budget is used up
         self.fenced = False
 
     async def turn_taken(
         self, round: int, turn: Turn, tools: Mapping[str, Tool], asking: Container[str]
-    ) -> None:
+    ) -> str:
         self._keep("turn", round)
         self.asking.update(call.id for call in turn.message.tool_calls if call.id in asking)
+        return self.spent
 
-    async def call_sent(self, call: ToolCall) -> None:
-        self._keep("sent", call.id)
+    async def call_sent(self, call: ToolCall) -> Clearance:
+        clearance = self.clearances.get(call.id, CLEARED)
+        if clearance.is_given:
+            self._keep("sent", call.id)
+        return clearance
 
     async def call_progressed(self, call: ToolCall, progress: Progress) -> None:
         self._keep("progress", progress)

@@ -17,6 +17,7 @@ from services.events import (
 )
 from services.loop import Loop
 from services.messages import AssistantMessage, ToolCall, ToolMessage, ToolResult, Turn, UserMessage
+from services.ports import Clearance
 from services.specs import Checkpoint
 from services.states import ToolCallState
 from services.tools import NO_TOOLS, ToolOutput
@@ -443,3 +444,30 @@ def test_closing_gives_every_open_call_its_one_result():
     [finished] = conversation.of(ToolCallFinished)
     assert (finished.id, finished.state) == ("a", ToolCallState.CANCELLED)
     assert conversation.steps.log == [("cancelled", "a")]
+
+
+def test_a_call_whose_tool_asks_by_now_waits_and_is_not_sent():
+    call = ToolCall("c1", "double", {"number": 1})
+    conversation = Conversation(calls(call), tools=LocalTools(double))
+    conversation.steps.clearances["c1"] = Clearance(asks=True)
+    assert conversation.run().waiting == ("c1",)
+    assert conversation.steps.log == [("turn", 1)]
+    assert conversation.of(ApprovalRequested) == [ApprovalRequested("c1", "double", {"number": 1})]
+
+
+def test_a_call_that_may_not_be_made_any_more_is_refused_with_the_reason():
+    call = ToolCall("c1", "double", {"number": 1})
+    conversation = Conversation(calls(call), answer("I cannot."), tools=LocalTools(double))
+    conversation.steps.clearances["c1"] = Clearance(refusal="The tool was switched off.")
+    assert conversation.run().text == "I cannot."
+    assert conversation.model.requests[1][0][-1] == ToolMessage("c1", "The tool was switched off.")
+    assert conversation.steps.log == [("turn", 1), ("error", "c1"), ("turn", 2)]
+
+
+def test_where_a_budget_is_used_up_the_model_answers_without_tools_and_people_are_told():
+    call = ToolCall("c1", "double", {"number": 1})
+    conversation = Conversation(calls(call), answer("2"), tools=LocalTools(double))
+    conversation.steps.spent = "The 1,000 tokens for one reply are used up."
+    assert conversation.run().text == "2"
+    assert [offered for _messages, offered in conversation.model.requests] == [["double"], []]
+    assert [notice.code for notice in conversation.of(Notice)] == ["budget_limit"]
