@@ -9,9 +9,10 @@ from odoo.exceptions import AccessError, UserError
 from odoo.fields import Domain
 
 from ..runtime import queue
-from ..services.messages import ToolResult
 from ..services.states import RUN_ENDS, RunState, ToolCallState
 from .ai_run import MANAGERS
+
+EXPIRED_AT_ONCE = 100  # calls in one transaction, which keeps whoever decides on them waiting
 
 
 class NotWaiting(UserError):
@@ -25,6 +26,7 @@ class AiRun(models.Model):
     stopped_by = fields.Many2one(
         "res.users", readonly=True, ondelete="set null", help="Who wanted the run to end before it was complete."
     )
+    stopped_at = fields.Datetime("Stop Requested", readonly=True, help="When somebody wanted the run to end.")
     can_stop = fields.Boolean(compute="_compute_can_stop", help="Whether you may stop the run now.")
     waiting_call_ids = fields.One2many(
         "ai.tool.call", "run_id", "Waiting for a Decision", readonly=True,
@@ -60,9 +62,11 @@ class AiRun(models.Model):
             return
         queue.cancel(self.env.cr, run.id)
         if not run.stop_requested:
-            run.write({"stop_requested": True, "stopped_by": self.env.uid})
-        if run.state != RunState.RUNNING:  # else the queue tells its host; where that is dead, the next attempt ends it
+            run.write({"stop_requested": True, "stopped_by": self.env.uid, "stopped_at": fields.Datetime.now()})
+        if run.state != RunState.RUNNING:
             run._finish(RunState.CANCELLED)
+        elif not queue.is_attended(self.env.cr, run.id):  # else the queue tells its host
+            run._take_over()
 
     def _decide(self, call_id, approved):
         """Say whether a call that waits for approval may run; the last decision lets the run go on. A decision that was
@@ -81,17 +85,38 @@ class AiRun(models.Model):
             return
         if call.state != ToolCallState.APPROVAL:
             raise NotWaiting(run._why_nothing_waits())
-        run._mark_changed()
-        call.write({"decided_by": self.env.uid, "decided_at": fields.Datetime.now()})
         if approved:
-            call.write({"state": ToolCallState.PENDING.value})
+            call._approve()
         else:
             text = f"Denied by {self.env.user.name}. Do not repeat the call; go on without it, or ask what to do."
-            call._end(ToolResult(call_id, text, ToolCallState.DENIED))
-        call._broadcast()
-        if run.state == RunState.WAITING:
-            run._report(run._calls_in(ToolCallState.DENIED))
-        run._resume()
+            call._deny(text, self.env.user)
+        run._take_decisions()
+
+    @api.model
+    def _expire_approvals(self):
+        """Deny the calls about which nobody has decided in time. For hosts and the cron."""
+        now = fields.Datetime.now()
+        # runs that somebody else has a hand on have their turn next time
+        self.env.cr.execute(
+            """
+            SELECT id FROM ai_run WHERE id = ANY(ARRAY(
+                SELECT run_id FROM ai_tool_call WHERE state = 'approval' AND expires_at <= %s LIMIT %s
+            )) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+            """,
+            [now, EXPIRED_AT_ONCE],
+            log_exceptions=False,  # a conflict is no error: the transaction begins anew
+        )
+        for run in self.browse(row[0] for row in self.env.cr.fetchall()):
+            for call in run.waiting_call_ids.filtered(lambda call: call.expires_at and call.expires_at <= now):
+                call._expire()
+            run._take_decisions()
+
+    def _take_decisions(self):
+        """Tell what was decided about calls of the run; the last decision lets it go on."""
+        self._mark_changed()
+        if self.state == RunState.WAITING:
+            self._report(self._calls_in(ToolCallState.DENIED))
+        self._resume()
 
     def _why_nothing_waits(self):
         if self.state in RUN_ENDS:

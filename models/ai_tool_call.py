@@ -243,6 +243,8 @@ class AiToolCall(models.Model):
             "destructive",
             "display_name",
             "duration_ms",
+            "expires_at",
+            "has_changed",
             "is_error",
             Store.One("message_id", []),
             Store.Attr("parts", lambda call: call.parts or []),

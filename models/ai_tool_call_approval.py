@@ -1,8 +1,17 @@
-"""A tool call that waits for a person: what they should know before they decide, and their decision."""
+"""A tool call that waits for a person: what they should know before they decide, their decision, and what becomes of it
+where nobody makes one. And the last look before a call leaves: people may have thought better of it since.
+"""
+
+from datetime import timedelta
 
 from odoo import api, fields, models
 
+from ..services.history import OUTCOME_UNKNOWN
+from ..services.messages import ToolResult
+from ..services.ports import CLEARED, Clearance
 from ..services.states import ToolCallState
+
+HOUR = timedelta(hours=1)
 
 
 class AiToolCall(models.Model):
@@ -11,9 +20,21 @@ class AiToolCall(models.Model):
     can_decide = fields.Boolean(
         compute="_compute_can_decide", help="Whether the call waits for a decision that you may make."
     )
+    requested_at = fields.Datetime("Asked", readonly=True, help="Since when the call has been waiting for a decision.")
+    expires_at = fields.Datetime(
+        "Expires", readonly=True,
+        help="When the call is denied, if nobody decides before. Empty: it waits for as long as it takes.",
+    )
+    has_changed = fields.Boolean(
+        "Tool Changed", readonly=True,
+        help="Its server has changed the tool since the assistant asked for the call: a person has to look at it (again).",
+    )
+    definition_hash = fields.Char(readonly=True, groups=fields.NO_ACCESS)  # of the tool as it was offered or shown last
     read_only = fields.Boolean(related="tool_id.read_only")
     destructive = fields.Boolean(related="tool_id.destructive")
     idempotent = fields.Boolean(related="tool_id.idempotent")
+
+    _expiring = models.Index("(expires_at) WHERE state = 'approval'")
 
     @api.depends("state", "run_id.user_id")
     @api.depends_context("uid")
@@ -32,3 +53,82 @@ class AiToolCall(models.Model):
     def _decide(self, approved):
         for call in self:
             call.run_id._decide(call.call_id, approved)
+
+    # -- decisions; with sudo, and with the run's row held
+
+    @api.model
+    def _asking_values(self):
+        """What is stored of a call from when on it waits for a decision."""
+        now, hours = fields.Datetime.now(), self.env["res.config.settings"]._ai_approval_hours()
+        return {
+            "state": ToolCallState.APPROVAL.value,
+            "requested_at": now,
+            "expires_at": now + hours * HOUR if hours else False,
+            "decided_by": False,
+            "decided_at": False,
+        }
+
+    def _approve(self):
+        self.write({
+            "state": ToolCallState.PENDING.value, "decided_by": self.env.uid, "decided_at": fields.Datetime.now()
+        })
+        self._broadcast()
+
+    def _deny(self, text, user):
+        """`text` is what the model is told. Without a `user`, nobody has decided."""
+        self.write({"decided_by": user.id, "decided_at": fields.Datetime.now()})
+        self._end(ToolResult(self.call_id, text, ToolCallState.DENIED))
+        self._broadcast()
+
+    def _expire(self):
+        hours = round((self.expires_at - self.requested_at) / HOUR)
+        text = f"Nobody decided within {hours} h, so it was not executed. Tell the person; repeat it only if they ask."
+        self._deny(text, self.env["res.users"])
+
+    # -- before it leaves
+
+    def _clear(self):
+        """Whether the call may leave for its server now; where people have to be asked (again), it waits from here on.
+
+        The run goes on with what it began with, but what it may do is what people allow at this moment.
+        """
+        self.ensure_one()
+        if refusal := self._refusal():
+            return Clearance(refusal=refusal)
+        if not self._has_to_be_asked():
+            return CLEARED
+        if self.state == ToolCallState.INVOKING:  # it had been sent; that it could be again is not for a person to say
+            return Clearance(refusal=OUTCOME_UNKNOWN)
+        self._ask()
+        return Clearance(asks=True)
+
+    def _refusal(self):
+        """Why the call may not be made any more, in words for the model; empty: it may."""
+        run, tool = self.run_id, self.tool_id
+        if not self.is_open:  # denied, in the moment before
+            return self.response
+        if not run.assistant_id._is_usable(run.user_id):
+            return "Not executed: the person who asked may no longer use this assistant."
+        if run.channel_id and not run.channel_id.with_user(run.user_id).is_member:
+            return "Not executed: the person who asked has left this conversation."
+        if not tool or not tool._is_offered(run.assistant_id, run.channel_id, run.user_id):
+            return "Not executed: this tool may no longer be used. Go on without it, and say so."
+        return ""
+
+    def _has_to_be_asked(self):
+        """Whether the call needs a decision that nobody has made, or has made about another tool than this is now."""
+        if self.state == ToolCallState.APPROVAL or self.definition_hash != self.tool_id._definition():
+            return True
+        return not self.is_approved and self.tool_id._policy(self.run_id.assistant_id) == "ask"
+
+    def _ask(self):
+        """Have people decide about the tool as it is now."""
+        definition = self.tool_id._definition()
+        has_changed = self.definition_hash != definition
+        if self.state != ToolCallState.APPROVAL or has_changed:
+            self.write({
+                **self._asking_values(),
+                "definition_hash": definition,
+                "has_changed": self.has_changed or has_changed,
+            })
+            self._broadcast()

@@ -3,6 +3,7 @@
 People decide (`enabled`, `approval`, `timeout`); everything else belongs to the server.
 """
 
+import hashlib
 import json
 
 from odoo import api, fields, models
@@ -114,6 +115,20 @@ class McpTool(models.Model):
         """Those that may be offered to a model at all. With `assistant`: to its model."""
         return self.filtered(lambda tool: tool.active and tool.enabled and tool._policy(assistant) != "never")
 
+    def _is_offered(self, assistant, channel, user):
+        """Whether runs of `user` may use this tool now. What `ai.assistant._run_tools` says, without a look at the
+        others."""
+        self.ensure_one()
+        server = self.server_id
+        if server.scope == "user":
+            is_given = server in channel._ai_servers_for(user)
+        else:
+            given = [
+                ("id", "=", assistant.id), ("mcp_server_ids", "in", server.ids), ("disabled_tool_ids", "not in", self.ids)
+            ]
+            is_given = bool(assistant.search_fetch(given, ["approval"]))  # its rule is asked for next
+        return is_given and server._is_callable() and bool(self._usable(assistant))
+
     def _redefine(self, values):
         """Take over a definition; a change of what the tool does has to be looked at again."""
         self.ensure_one()
@@ -124,6 +139,13 @@ class McpTool(models.Model):
             self.write({**values})
         elif not self.active:
             self.active = True
+
+    def _definition(self):
+        """What stands for the tool as it is: all that its server says of it, and where that server is. Whoever approves
+        of a call approves of this."""
+        server = self.server_id
+        known = self.definition_hash, server.transport, server.url, server.command, server.args
+        return hashlib.sha256(repr(known).encode()).hexdigest()
 
     def _spec(self, server_spec, assistant):
         """What the engine needs to offer this tool to `assistant`, and to call it."""
@@ -140,4 +162,5 @@ class McpTool(models.Model):
             read_only=self.read_only,
             destructive=self.destructive,
             idempotent=self.idempotent,
+            definition=self._definition(),
         )

@@ -1,4 +1,6 @@
-"""Settings of the whole database: how much of what tools return goes where."""
+"""Settings of the whole database: how much of what tools return goes where, and how long people are waited for."""
+
+from dataclasses import asdict
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
@@ -6,11 +8,13 @@ from odoo.exceptions import ValidationError
 from ..services.specs import Limits
 
 MEGABYTE = 1024 * 1024
-LIMITS = {  # by setting: which limit it is, in which unit, and between what people may choose
+NUMBERS = {  # by setting: the parameter behind it, in which unit, and between what people may choose
     "ai_result_chars": ("result_chars", 1, 1_000, 1_000_000),
     "ai_kept_chars": ("kept_chars", 1, 1_000, 20_000_000),
     "ai_part_megabytes": ("part_bytes", MEGABYTE, 0.1, 12),  # of 16 MB, which are read of an answer, 12 are files
+    "ai_approval_hours": ("approval_hours", 1, 0, 8_760),
 }
+DEFAULTS = {**asdict(Limits()), "approval_hours": 24}  # by parameter
 
 
 class ResConfigSettings(models.TransientModel):
@@ -29,11 +33,16 @@ class ResConfigSettings(models.TransientModel):
         "Files",
         help="How large (in MB) an image, sound or file that a tool returns may be; a larger one is only mentioned.",
     )
+    ai_approval_hours = fields.Integer(
+        "Approvals Expire",
+        help="After how many hours a call that nobody has decided on is denied; 0: never. "
+        "It holds for calls from now on: those that wait already keep the time that they were given.",
+    )
 
-    @api.constrains(*LIMITS)
-    def _check_ai_limits(self):
+    @api.constrains(*NUMBERS)
+    def _check_ai_numbers(self):
         for settings in self:
-            for field, (_name, _unit, low, high) in LIMITS.items():
+            for field, (_name, _unit, low, high) in NUMBERS.items():
                 if not low <= settings[field] <= high:
                     raise ValidationError(settings.env._(
                         "“%(setting)s” must be between %(low)s and %(high)s.",
@@ -43,29 +52,36 @@ class ResConfigSettings(models.TransientModel):
 
     @api.model
     def get_values(self):
-        limits = self._ai_limits()
         return super().get_values() | {
-            field: getattr(limits, name) / unit for field, (name, unit, _low, _high) in LIMITS.items()
+            field: self._ai_number(field) / unit for field, (_name, unit, _low, _high) in NUMBERS.items()
         }
 
     def set_values(self):
         super().set_values()
-        for field, (name, unit, _low, _high) in LIMITS.items():
+        for field, (name, unit, _low, _high) in NUMBERS.items():
             self.env["ir.config_parameter"].set_param(f"ai_discuss.{name}", round(self[field] * unit))
 
     @api.model
     def _ai_limits(self):
-        """The limits in force. A parameter may have been written by hand: what is no number counts for nothing, what is
-        out of bounds for the nearest that is not."""
-        return Limits(**{
-            name: self._ai_limit(name, round(low * unit), high * unit) for name, unit, low, high in LIMITS.values()
-        })
+        """The limits in force."""
+        return Limits(
+            result_chars=self._ai_number("ai_result_chars"),
+            kept_chars=self._ai_number("ai_kept_chars"),
+            part_bytes=self._ai_number("ai_part_megabytes"),
+        )
 
-    def _ai_limit(self, name, low, high):
-        default = getattr(Limits(), name)
-        # sudo: ir.config_parameter - how long a result may be is no secret
-        written = self.env["ir.config_parameter"].sudo().get_param(f"ai_discuss.{name}", default)
+    @api.model
+    def _ai_approval_hours(self):
+        """How long a call waits for a decision before it is denied; 0: for ever."""
+        return self._ai_number("ai_approval_hours")
+
+    def _ai_number(self, field):
+        """What is in force. A parameter may have been written by hand: what is no number counts for nothing, what is out
+        of bounds for the nearest that is not."""
+        name, unit, low, high = NUMBERS[field]
+        # sudo: ir.config_parameter - how long a result may be, or a call may wait, is no secret
+        written = self.env["ir.config_parameter"].sudo().get_param(f"ai_discuss.{name}", DEFAULTS[name])
         try:
-            return min(max(int(written), low), high)
+            return min(max(int(written), round(low * unit)), high * unit)
         except ValueError:
-            return default
+            return DEFAULTS[name]

@@ -15,7 +15,7 @@ from ..services import wire_v1
 from ..services.errors import RunError
 from ..services.events import Progress
 from ..services.messages import Message, ToolCall, ToolResult, Turn
-from ..services.ports import CLEARED, Clearance
+from ..services.ports import Clearance
 from ..services.specs import Outcome, RunInputs
 from ..services.states import RunState, ToolCallState
 from ..services.tools import Tool
@@ -117,8 +117,9 @@ class Store:
             _logger.warning("Runs have begun, but nobody could be told", exc_info=True)
 
     async def sweep(self) -> None:
-        """Take over the runs whose host is gone."""
+        """Take over the runs whose host is gone, and end the wait for decisions that nobody has made in time."""
         await self._database.transact(lambda env: env["ai.run"]._take_over_lost())
+        await self._database.transact(lambda env: env["ai.run"]._expire_approvals())
 
 
 class Steps:
@@ -152,12 +153,14 @@ class Steps:
     async def call_sent(self, call: ToolCall) -> Clearance:
         def work(env):
             record = self._call(env, call)
-            record.write({
-                "state": ToolCallState.INVOKING.value,
-                "started_at": datetime.now(UTC).replace(tzinfo=None),
-            })
-            record._broadcast()
-            return CLEARED
+            clearance = record._clear()
+            if clearance.is_given:
+                record.write({
+                    "state": ToolCallState.INVOKING.value,
+                    "started_at": datetime.now(UTC).replace(tzinfo=None),
+                })
+                record._broadcast()
+            return clearance
 
         return await self._database.transact(work)
 
@@ -179,7 +182,9 @@ class Steps:
         return run
 
     def _call(self, env, call: ToolCall):
-        return self._hold(env).tool_call_ids.filtered(lambda record: record.call_id == call.id)
+        run = self._hold(env)
+        # searched for, not taken from the run's calls: all that their tools have returned would be read
+        return env["ai.tool.call"].search([("run_id", "=", run.id), ("call_id", "=", call.id)])
 
 
 def _show_running(env, run_ids: Sequence[int]) -> None:
@@ -217,7 +222,7 @@ def _call_values(run, round: int, call: ToolCall, tool: Tool | None, asks: bool)
         "tool_name": tool.spec.name if tool else call.name or "?",
         "arguments": dict(call.arguments),
         "raw_arguments": call.raw_arguments if call.problem else False,
-        "state": (ToolCallState.APPROVAL if asks else ToolCallState.PENDING).value,
+        **(run.env["ai.tool.call"]._asking_values() if asks else {"state": ToolCallState.PENDING.value}),
     }
     if tool is not None:
         known = run.env["mcp.tool"].browse(tool.spec.id).exists()
@@ -226,6 +231,7 @@ def _call_values(run, round: int, call: ToolCall, tool: Tool | None, asks: bool)
             "server_id": known.server_id.id,
             "server_name": tool.spec.server.name,
             "tool_title": tool.spec.title,
+            "definition_hash": tool.spec.definition,
         }
     return wire_v1.storable(values)
 

@@ -22,6 +22,7 @@ class ModelSpec:
     timeout: float = 60.0  # seconds without a byte before a request is given up
     sees_images: bool = False  # images are sent to it; for others they are only described
     context_tokens: int = 0  # how much it reads at a time, its answer included; 0: nobody said
+    guarded: bool = False  # the URL comes from a person who is not an administrator: see `url_guard`
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class ToolSpec:
     read_only: bool = False
     destructive: bool = False
     idempotent: bool = False
+    definition: str = ""  # stands for all that its server says of it: another one is another tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Checkpoint:
 
     turns: tuple[Turn, ...] = ()
     results: Mapping[str, ToolResult] = field(default_factory=dict)  # by call id; calls without one are still open
-    sent: frozenset[str] = frozenset()  # calls that had been sent when the attempt ended: outcome unknown
+    sent: frozenset[str] = frozenset()  # calls that had been sent when the attempt ended
     approved: frozenset[str] = frozenset()  # calls that a person allowed; one that was denied has a result
     streamed_round: int = 0  # the last round of which anything is in the journal; void if it has no turn
     announced: frozenset[str] = frozenset()  # calls whose `ToolCallStarted` is in the journal
