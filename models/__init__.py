@@ -1,4 +1,5 @@
 from . import ai_secret_mixin
+from . import ai_guarded_mixin
 from . import mcp_identity_mixin
 from . import ai_provider
 from . import ai_model
@@ -6,6 +7,7 @@ from . import mcp_server
 from . import mcp_credential
 from . import mcp_tool
 from . import ai_assistant
+from . import ai_budget
 from . import discuss_channel
 from . import personal_servers
 from . import discuss_channel_member
@@ -15,6 +17,7 @@ from . import res_partner
 from . import ai_run
 from . import ai_run_control
 from . import ai_run_usage
+from . import ai_run_budget
 from . import ai_run_event
 from . import ai_tool_call
 from . import ai_tool_call_approval

@@ -14,9 +14,10 @@ from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, forgetting, is_http_url
 class AiProvider(models.Model):
     _name = "ai.provider"
     _description = "AI Provider"
-    _inherit = ["ai.secret.mixin"]
+    _inherit = ["ai.guarded.mixin", "ai.secret.mixin"]
     _order = "name, id"
     _secret_fields = {"api_key": "stored_api_key"}
+    _address_field = "base_url"
 
     name = fields.Char(required=True, help="How people who set up assistants recognise this provider.")
     active = fields.Boolean(default=True, help="Off: the provider is hidden from lists and choices.")
@@ -87,6 +88,10 @@ class AiProvider(models.Model):
                     self.env._("The base URL must begin with http:// or https:// and name a server, without password.")
                 )
 
+    @api.constrains("base_url", "guarded")
+    def _check_public_address(self):
+        super()._check_public_address()
+
     def write(self, vals):
         if "base_url" in vals and not vals.get("api_key"):
             moved = self.filtered(lambda provider: provider.base_url != vals["base_url"])
@@ -142,4 +147,5 @@ class AiProvider(models.Model):
             timeout=provider.timeout,
             sees_images=known.sees_images,
             context_tokens=known.context_tokens,
+            guarded=provider._is_guarded(),
         )

@@ -14,10 +14,10 @@ from odoo.tools import config, str2bool
 
 from ..services.mcp_port import McpUnreachable
 from ..services.specs import ServerSpec
+from .ai_guarded_mixin import ADMINISTRATORS
 from .common import BUTTON_TIMEOUT_SECONDS, ask_outside, forgetting, is_http_url, notification, storable
 from .mcp_tool import RULES
 
-ADMINISTRATORS = "base.group_system"
 IDENTITY_FIELDS = frozenset({"transport", "url", "command", "args"})  # what says which server it really is
 HEALTHY = {"state_message": False, "failure_count": 0, "retry_at": False}
 
@@ -25,7 +25,7 @@ HEALTHY = {"state_message": False, "failure_count": 0, "retry_at": False}
 class McpServer(models.Model):
     _name = "mcp.server"
     _description = "MCP Server"
-    _inherit = ["mcp.identity.mixin"]
+    _inherit = ["ai.guarded.mixin", "mcp.identity.mixin"]
     _order = "scope, name, id"
 
     @api.model
@@ -190,6 +190,10 @@ class McpServer(models.Model):
                     self.env._("The URL must begin with http:// or https:// and name a server, without a password.")
                 )
 
+    @api.constrains("url", "transport", "scope", "user_id", "guarded")
+    def _check_public_address(self):
+        super()._check_public_address()
+
     @api.constrains("scope", "assistant_ids")
     def _check_assistants_use_shared_servers(self):
         # sudo: mcp.server - only whether there are any assistants is looked at
@@ -280,8 +284,11 @@ class McpServer(models.Model):
         )
 
     def _is_guarded(self):
-        """Whether the address comes from a person who may have this machine call public addresses only."""
-        return self.scope == "user" and not self.user_id.has_group(ADMINISTRATORS)
+        """A personal server is its owner's affair, whoever else has entered something."""
+        self.ensure_one()
+        if self.scope == "user":
+            return not self.user_id.has_group(ADMINISTRATORS)
+        return super()._is_guarded()
 
     def _is_callable(self):
         """Whether runs may use the server as it is."""

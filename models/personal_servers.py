@@ -7,9 +7,6 @@ from odoo.exceptions import AccessError, ValidationError
 from odoo.fields import Command
 from odoo.tools import SQL
 
-from ..services import url_guard
-from .common import is_http_url
-
 IN_CHANNEL = ("user_mcp_server_ids", "shared_mcp_server_ids")
 ON_SERVER = ("channel_ids", "shared_channel_ids")
 
@@ -36,15 +33,6 @@ class McpServer(models.Model):
         help="Those of them in which assistants can use these tools for what anybody asks, as you and with the "
         "credentials that you stored.",
     )
-
-    @api.constrains("url", "transport", "scope", "user_id")
-    def _check_public_address(self):
-        """Early, for who mistypes; what a name leads to is judged by whoever connects."""
-        for server in self:
-            if is_http_url(server.url) and server._is_guarded() and url_guard.is_plainly_internal(server.url):
-                raise ValidationError(self.env._(
-                    "The address is inside a private network, which only administrators may use."
-                ))
 
     @api.onchange("channel_ids")
     def _onchange_channel_ids(self):

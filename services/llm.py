@@ -38,6 +38,7 @@ from .llm_failures import (
 )
 from .llm_requests import request_body
 from .messages import Message, Turn, UserMessage
+from .pinned_transport import PinnedTransport
 from .specs import ModelSpec
 from .tools import Tool
 
@@ -105,7 +106,7 @@ class Models:
     the event loop that uses it."""
 
     def __init__(self):
-        self._clients: dict[tuple[str, str], openai.AsyncOpenAI] = {}
+        self._clients: dict[tuple[str, str, bool], openai.AsyncOpenAI] = {}
         self._known: dict[tuple[str, str, Quirk], float] = {}  # until when
         self._take_tools: set[tuple[str, str]] = set()  # models that have taken a request with tools
 
@@ -124,7 +125,7 @@ class Models:
         Raises:
             RunError: the base URL or the key has a form that cannot be sent.
         """
-        identity = spec.base_url, spec.api_key
+        identity = spec.base_url, spec.api_key, spec.guarded
         if identity not in self._clients:
             self._clients[identity] = _new_client(spec)
         return self._clients[identity]
@@ -243,10 +244,12 @@ def _new_client(spec: ModelSpec) -> openai.AsyncOpenAI:
     key = spec.api_key.strip()  # pasted keys bring a newline
     if not (key.isascii() and key.isprintable()):
         raise ModelRejectedKey("The API key of the provider has characters that no key has. Enter it again.")
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEPALIVE_S)
     http = httpx2.AsyncClient(
         verify=_ssl_context(),
         follow_redirects=False,  # neither the key nor the conversation goes where nobody has sent them
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEPALIVE_S),
+        limits=limits,
+        transport=PinnedTransport(verify=_ssl_context(), limits=limits) if spec.guarded else None,
     )
     try:
         return openai.AsyncOpenAI(

@@ -29,6 +29,7 @@ from .errors import (
     RunError,
 )
 from .specs import ModelSpec
+from .url_guard import UrlRefused
 
 MAX_RETRIES = 3
 FIRST_DELAY_S = 0.5
@@ -71,7 +72,8 @@ class EndedEarly(Exception):
     """The stream ended like a complete one, but nothing in it said that the reply is."""
 
 
-BROKEN = (httpx2.RequestError, httpx2.InvalidURL, SSLError, anyio.EndOfStream, EndedEarly)  # no more will come
+# No more will come.
+BROKEN = (httpx2.RequestError, httpx2.InvalidURL, SSLError, UrlRefused, anyio.EndOfStream, EndedEarly)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ def failure_of(problem: Exception, spec: ModelSpec) -> Failure:
         case Unusable():
             error = ModelRefused(f"The model provider at {host} {problem}")
             return Failure(error, may_pass=isinstance(problem, GaveUp))
+        case UrlRefused():
+            return Failure(NotConfigured(f"The model provider at {host} cannot be used. {problem}"))
         case httpx2.InvalidURL() | httpx2.UnsupportedProtocol():
             text = "The base URL of the provider is not a web address. It looks like https://…/v1."
             return Failure(NotConfigured(text))

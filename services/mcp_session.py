@@ -29,11 +29,11 @@ from .mcp_wire import (
     ANSWER_TYPES,
     AnswerTooLarge,
     Exchange,
-    PinnedTransport,
     WireClient,
     exchange,
     watched,
 )
+from .pinned_transport import PinnedTransport
 from .ports import ReportProgress
 from .specs import ServerSpec
 from .tool_content import to_output
@@ -41,6 +41,11 @@ from .tools import ToolOutput
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+# What a server gets wrong is a result for the model, and its record says so; in the SDK's words it would be an error of
+# this process, with a traceback. Whoever wants to read them names this logger in `--log-handler`.
+if (_sdk_logger := logging.getLogger("mcp.client")).level == logging.NOTSET:
+    _sdk_logger.setLevel(logging.CRITICAL)
 
 START_SECONDS = 15.0  # for a command to answer: it may have to start an interpreter or even fetch its package first
 LISTING_MAX_PAGES = 100  # a server that paginates for ever is broken

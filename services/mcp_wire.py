@@ -1,12 +1,11 @@
 """The HTTP and the streams under an MCP session: what the SDK leaves open there, and nothing of MCP's meaning.
 
-One failed exchange must not end a session that others are using, answers have a size limit, a caller learns what
-really happened to its request, and a guarded server is reached only at addresses that were judged.
+One failed exchange must not end a session that others are using, answers have a size limit, and a caller learns what
+really happened to its request.
 What is not limited here: a line from a stdio server (a command of the administrator's), which the SDK reads whole. Over
 the older transport with two streams ("sse") the SDK's own limit is smaller, 1 MB, and a larger answer ends the session.
 """
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -159,45 +158,6 @@ def _stand_in(request: httpx2.Request) -> httpx2.Response:
 def _error(identity: int | str | None) -> dict[str, Any]:
     error = {"code": INTERNAL_ERROR, "message": "The request failed."}  # never shown: `Exchange.failure` is
     return {"jsonrpc": "2.0", "id": identity, "error": error}
-
-
-class PinnedTransport(httpx2.AsyncBaseTransport):
-    """Connects to the addresses that `judge` let pass when a host was first asked for, and to no others."""
-
-    def __init__(
-        self,
-        judge: Callable[[str, int], tuple[str, ...]] = url_guard.public_addresses,
-        inner: httpx2.AsyncBaseTransport | None = None,
-    ) -> None:
-        self._judge = judge
-        self._inner = inner or httpx2.AsyncHTTPTransport()
-        self._pinned: dict[tuple[str, int], tuple[str, ...]] = {}
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        url = request.url
-        if url.scheme not in url_guard.SCHEMES:
-            raise url_guard.UrlRefused("Only http and https URLs can be used.")
-        for address in await self._addresses(url.host, url.port or (443 if url.scheme == "https" else 80)):
-            try:
-                return await self._inner.handle_async_request(_to_address(request, address))
-            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                failure = error  # nothing was sent: the host's next address may do
-        raise failure
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def _addresses(self, host: str, port: int) -> tuple[str, ...]:
-        if (host, port) not in self._pinned:
-            self._pinned[host, port] = await asyncio.to_thread(self._judge, host, port)
-        return self._pinned[host, port]
-
-
-def _to_address(request: httpx2.Request, address: str) -> httpx2.Request:
-    """The same request, with its Host header and for its TLS name, sent to a numeric address."""
-    extensions = {**request.extensions, "sni_hostname": request.url.host}
-    url = request.url.copy_with(host=address)
-    return httpx2.Request(request.method, url, headers=request.headers, stream=request.stream, extensions=extensions)
 
 
 @asynccontextmanager

@@ -110,6 +110,7 @@ class RunInputs:
     room: Room = Room()
     notices: tuple[Notice, ...] = ()  # what loading them has to tell people (history was trimmed, …)
     checkpoint: Checkpoint = Checkpoint()
+    spent: str = ""  # which budget the earlier attempts have used up
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Which URLs people who are not administrators may have this server call: public addresses only.
 
 A host name is resolved once and the addresses are judged, not the name, so that no spelling of an address and no DNS
-trick leads inside. Whoever connects must use the very addresses that were judged: see `mcp_wire.PinnedTransport`.
+trick leads inside. Whoever connects must use the very addresses that were judged: see `pinned_transport`.
 """
 
 import ipaddress

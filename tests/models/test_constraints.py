@@ -116,6 +116,39 @@ class TestConstraints(AiCase):
         self.assertFalse(self.personal_server(self.admin)._spec(self.ann).guarded)
         self.assertFalse(self.shared_server()._spec(self.ann).guarded)
 
+    def test_an_address_is_guarded_by_who_has_entered_it(self):
+        for model, field, values in (
+            ("ai.provider", "base_url", {"name": "Own"}), ("mcp.server", "url", {"name": "Own", "scope": "shared"}),
+        ):
+            with self.subTest(model=model):
+                mias = self.env[model].with_user(self.mia).create({**values, field: "http://one.example/"})
+                admins = self.env[model].with_user(self.admin).create({**values, field: "http://10.0.0.1/"})
+                self.assertEqual((mias._is_guarded(), admins._is_guarded()), (True, False))
+                with self.assertRaises(AccessError):
+                    mias.write({"guarded": False})
+                with self.assertRaises(AccessError):
+                    mias.with_context(default_guarded=False).create({**values, field: "http://one.example/"})
+                admins.with_user(self.mia).write({"name": "Renamed", field: "http://10.0.0.1/"})
+                self.assertFalse(admins._is_guarded())
+                for change in ({field: "http://10.0.0.2/"}, {field: "http://localhost:11434/v1"}):
+                    with self.assertRaises(ValidationError), self.cr.savepoint():
+                        admins.with_user(self.mia).write(change)
+                admins.with_user(self.mia).write({field: "http://two.example/"})
+                self.assertTrue(admins._is_guarded())
+                admins.write({field: "http://two.example/"})
+                self.assertFalse(admins._is_guarded())
+                with self.assertRaises(ValidationError), self.cr.savepoint():
+                    mias.with_user(self.mia).copy({field: "http://127.0.0.1/"})
+                mias.with_user(self.admin).guarded = False
+                self.assertFalse(mias._is_guarded())
+
+    def test_what_guards_an_address_reaches_whoever_calls_it(self):
+        provider = self.env["ai.provider"].with_user(self.mia).create({"name": "P", "base_url": "http://one.example"})
+        self.assertTrue(provider._model_spec("small").guarded)
+        self.assertFalse(self.provider._model_spec("small").guarded)
+        shared = self.env["mcp.server"].with_user(self.mia).create({"name": "S", "scope": "shared", "url": "http://x.y"})
+        self.assertTrue(shared._spec(self.ann).guarded)
+
     def test_the_partner_of_an_assistant_follows_it_and_stays(self):
         partner = self.assistant.partner_id
         self.assertEqual((partner.name, partner.email, partner.active), ("Zed Helper", False, True))

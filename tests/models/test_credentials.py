@@ -135,7 +135,7 @@ class TestCredentials(AiCase):
 
     def test_one_tests_them_oneself_and_the_server_stays_as_it_is(self):
         with McpHttpServer(token=SECRET) as peer:
-            self.server.with_user(self.mia).write({"url": peer.url, "token": SECRET})
+            self.server.with_user(self.admin).write({"url": peer.url, "token": SECRET})
             self.server.with_user(self.mia).action_sync_tools()
             right, wrong = self.enter(self.ann), self.enter(self.ben, token="sk-wrong")
             kinds = [credential.action_test_connection()["params"]["type"] for credential in (right, wrong)]
@@ -150,7 +150,7 @@ class TestCredentials(AiCase):
 
     def test_tools_are_listed_with_the_managers_own_credentials_or_else_the_servers(self):
         with McpHttpServer(token="sk-mias") as peer:
-            self.server.with_user(self.mia).write({"url": peer.url, "token": "sk-of-the-server"})
+            self.server.with_user(self.admin).write({"url": peer.url, "token": "sk-of-the-server"})
             self.assertEqual(self.server.with_user(self.mia).action_sync_tools()["params"]["type"], "danger")
             self.enter(self.mia, token="sk-mias")
             self.assertEqual(self.server.with_user(self.mia).action_sync_tools()["params"]["type"], "success")

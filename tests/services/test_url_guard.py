@@ -1,15 +1,22 @@
 """Which URLs people may use: judged by address, whatever the spelling; connected to what was judged."""
 
 import asyncio
+import socket
 import ssl
 
 import httpx2
 import pytest
 
-from services import url_guard
-from services.mcp_wire import Exchange, PinnedTransport, WireClient, exchange
+from services import llm_failures, pinned_transport, url_guard
+from services.errors import ModelRefused, ModelUnreachable, NotConfigured
+from services.llm import OpenAIModel, list_models
+from services.messages import UserMessage
+from services.mcp_wire import Exchange, WireClient, exchange
+from services.pinned_transport import PinnedTransport
+from services.specs import ModelSpec
 from services.url_guard import UrlRefused
 from tests.fakes.mcp_servers import JsonServer, self_signed
+from tests.fakes.model_server import ModelServer
 
 
 @pytest.mark.parametrize("address", [
@@ -33,7 +40,9 @@ def test_addresses_of_the_internet_are_public(address):
 @pytest.mark.parametrize("url", [
     "http://127.0.0.1/mcp", "http://localhost:8069/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/",
     "http://127.1/", "http://0/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://[::ffff:a9fe:a9fe]/",
-    "http://169.254.169.254/latest/meta-data/", "https://10.0.0.8/mcp",
+    "http://169.254.169.254/latest/meta-data/", "https://10.0.0.8/mcp", "http://0x7f.1/",
+    "http://017700000001/", "http://[0:0:0:0:0:ffff:7f00:1]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/",
+    "http://\uff11\uff12\uff17.0.0.1/", "http://127\u30020\u30020\u30021/", "http://\u2460\u2461\u2466.0.0.1/",
 ])
 def test_no_spelling_of_an_internal_address_passes(url):
     assert url_guard.is_plainly_internal(url)
@@ -42,7 +51,7 @@ def test_no_spelling_of_an_internal_address_passes(url):
 
 
 @pytest.mark.parametrize(("url", "is_internal"), [
-    ("http://LOCALHOST./", True), ("http://odoo.localhost/", True), ("http://nas.local:8080/mcp", True),
+    ("http://LOCALHOST./", True), ("http://127.0.0.1./", True), ("http://odoo.localhost/", True), ("http://nas.local:8080/mcp", True),
     ("http://metadata.google.internal/", True), ("http://[fe80::1]/", True),
     ("https://1.1.1.1/", False), ("https://tools.example.com/mcp", False), ("https://local.example.com/", False),
     ("http://" + "a" * 70 + ".example/", False),
@@ -119,11 +128,131 @@ def test_a_certificate_is_checked_against_the_name_and_not_against_the_address(t
     trust = ssl.create_default_context(cafile=certificate)
 
     def pinned():
-        return PinnedTransport(lambda host, port: ("127.0.0.1",), httpx2.AsyncHTTPTransport(verify=trust))
+        return PinnedTransport(lambda host, port: ("127.0.0.1",), verify=trust)
 
     with JsonServer(lambda *request: (200, {}, b"here"), tls=(certificate, key)) as server:
         assert answer(f"https://shop.example:{server.port}/", pinned()).text == "here"
         assert answer(f"https://other.example:{server.port}/", pinned()).status_code == 503
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """A scripted name server: for each name the addresses of its first, second, … answer; the last one is repeated. The
+    loopback addresses but 127.0.0.1 stand for the internet."""
+    script: dict[str, list[tuple[str, ...]]] = {}
+    monkeypatch.setattr(url_guard, "is_public", lambda address: address != "127.0.0.1")
+
+    def resolve(host, port, *args, **kwargs):
+        if host not in script:
+            return resolve_really(host, port, *args, **kwargs)
+        addresses = script[host].pop(0) if len(script[host]) > 1 else script[host][0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    resolve_really = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return script
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """No pause before a request is repeated."""
+    monkeypatch.setattr(llm_failures, "FIRST_DELAY_S", 0.0)
+
+
+def test_a_name_whose_address_changes_between_check_and_use_leads_nowhere_else(names, hasty):
+    with ModelServer() as inside:
+        names["evil.example"] = [("127.0.0.2",), ("127.0.0.1",)]
+        url = f"http://evil.example:{inside.port}/v1"
+        with pytest.raises(ModelUnreachable):  # nobody is at the address that was judged
+            ask(url)
+        assert names["evil.example"] == [("127.0.0.1",)]  # asked for once, though there were four attempts
+        assert "inside a private network" in refusal_of(url)
+        assert inside.connections == 0
+
+
+def test_a_name_is_judged_anew_after_a_while(monkeypatch):
+    monkeypatch.setattr(pinned_transport, "PIN_SECONDS", 0.0)
+    answers = [("127.0.0.1",)]
+
+    def judge(host, port):
+        if not answers:
+            raise UrlRefused("The address is inside a private network.")
+        return answers.pop()
+
+    with JsonServer(lambda *request: (200, {}, b"here")) as server:
+        async def run():
+            async with httpx2.AsyncClient(transport=PinnedTransport(judge)) as client:
+                url = f"http://moving.example:{server.port}/"
+                assert (await client.get(url)).text == "here"
+                with pytest.raises(UrlRefused):
+                    await client.get(url)
+
+        asyncio.run(run())
+
+
+def test_one_internal_address_among_several_refuses_the_name(names):
+    with ModelServer() as inside:
+        names["evil.example"] = [("127.0.0.2", "127.0.0.1")]
+        assert "inside a private network" in refusal_of(f"http://evil.example:{inside.port}/v1")
+        assert inside.connections == 0
+
+
+def test_a_proxy_of_the_environment_does_not_carry_a_guarded_request_inside(names, monkeypatch):
+    with ModelServer() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        names["evil.example"] = [("127.0.0.1",)]
+        assert "inside a private network" in refusal_of("http://evil.example/v1")
+        assert proxy.connections == 0
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_guarded_provider_that_redirects_inside_is_not_followed(names, monkeypatch, code):
+    with ModelServer() as inside, JsonServer(
+        lambda *request: (code, {"location": f"{inside.base_url}/chat/completions"}, b"")
+    ) as outside:
+        names["outside.example"] = [("127.0.0.1",)]
+        monkeypatch.setattr(url_guard, "is_public", lambda address: True)
+        with pytest.raises(ModelRefused, match="which was not followed"):
+            ask(f"http://outside.example:{outside.port}/v1")
+        assert inside.connections == 0
+
+
+def test_a_guarded_model_is_asked_where_its_name_leads_outside(names, monkeypatch):
+    monkeypatch.setattr(url_guard, "is_public", lambda address: True)
+    with ModelServer() as server:
+        names["models.example"] = [("127.0.0.1",)]
+        url = f"http://models.example:{server.port}/v1"
+        assert asyncio.run(list_models(ModelSpec(url, "", guarded=True))) == ["scripted"]
+        assert server.other_requests[0].headers["host"] == f"models.example:{server.port}"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}/v1", "http://2130706433:{port}/v1", "http://[::1]:{port}/v1"])
+def test_a_guarded_model_inside_the_network_is_refused_before_anything_is_sent(url):
+    with ModelServer() as inside:
+        assert "inside a private network" in refusal_of(url.format(port=inside.port))
+        assert inside.connections == 0
+
+
+def refusal_of(base_url):
+    """Why a guarded model is not asked, after the retries that there are."""
+    with pytest.raises(NotConfigured) as listing:
+        asyncio.run(list_models(ModelSpec(base_url, "", guarded=True)))
+    with pytest.raises(NotConfigured) as asking:
+        ask(base_url)
+    assert str(listing.value) == str(asking.value)
+    return str(asking.value)
+
+
+def ask(base_url):
+    async def run():
+        model = OpenAIModel(ModelSpec(base_url, "small", guarded=True))
+        try:
+            return [item async for item in model.ask([UserMessage("Hello?")], [])]
+        finally:
+            await model.aclose()
+
+    return asyncio.run(run())
 
 
 def test_every_hop_of_a_redirect_is_judged():
