@@ -1,15 +1,17 @@
 """What people do with runs: stop them, from wherever they are, and decide on their calls. Who may, what comes of it."""
 
 import json
+from datetime import datetime, timedelta
 from unittest.mock import patch
 
+from odoo import fields
 from odoo.addons.ai_discuss.models.ai_run_control import NotWaiting
 from odoo.addons.ai_discuss.runtime import inputs
 from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, Turn, Usage, UserMessage
 from odoo.addons.ai_discuss.services.specs import Outcome
 from odoo.addons.ai_discuss.services.states import RunState
 from odoo.addons.ai_discuss.services.transcript import encode_turn
-from odoo.exceptions import AccessError, UserError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import Form, new_test_user
 from odoo.tools.translate import code_translations
@@ -161,6 +163,89 @@ class TestDeciding(ControlCase):
         with self.assertRaisesRegex(NotWaiting, "does not wait"):
             call.with_user(self.ann).action_deny()
         self.assertEqual(call.state, "pending")
+
+
+class TestExpiry(ControlCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.noon = datetime(2026, 1, 1, 12)
+
+    def asked(self, count=1, hours=24):
+        """A run that has waited for so many decisions, each of which has come so many hours after the first."""
+        run, calls = self.park(*["approval"] * count)
+        for number, call in enumerate(calls):
+            requested = self.noon + timedelta(hours=number)
+            call.write({"requested_at": requested, "expires_at": hours and requested + timedelta(hours=hours)})
+        return run, calls
+
+    def expire(self, hours):
+        with patch.object(fields.Datetime, "now", lambda: self.noon + timedelta(hours=hours)):
+            self.env.flush_all()
+            self.env["ai.run"]._expire_approvals()
+
+    def test_a_call_that_nobody_decided_on_in_time_is_denied_and_the_run_goes_on(self):
+        run, (call,) = self.asked()
+        self.expire(23.9)
+        self.assertEqual((run.state, call.state), ("waiting", "approval"))
+        self.expire(24)
+        self.assertEqual((run.state, run.attempt, call.state), ("queued", 2, "denied"))
+        self.assertEqual((call.decided_by.id, call.decided_at), (False, self.noon + timedelta(hours=24)))
+        self.assertIn("Nobody decided within 24 h", call.response)
+        self.assertEqual((self.frames(run)[-1]["id"], self.frames(run)[-1]["state"]), ("call0", "denied"))
+        self.assertEqual(self.told("assistant.toolCall.updated")[-1]["state"], "denied")
+
+    def test_each_call_has_its_own_time(self):
+        run, (first, second) = self.asked(2)
+        self.expire(24)
+        self.assertEqual((run.state, first.state, second.state), ("waiting", "denied", "approval"))
+        self.expire(25)
+        self.assertEqual((run.state, second.state), ("queued", "denied"))
+
+    def test_one_that_never_expires_waits_on(self):
+        run, (call,) = self.asked(hours=0)
+        self.expire(1_000_000)
+        self.assertEqual((run.state, call.state), ("waiting", "approval"))
+
+    def test_what_was_decided_or_stopped_does_not_expire(self):
+        run, (call,) = self.asked()
+        run.with_user(self.ann)._decide("call0", approved=True)
+        stopped, (closed,) = self.asked()
+        stopped.with_user(self.ann)._stop()
+        self.expire(24)
+        self.assertEqual((call.state, call.decided_by, closed.state), ("pending", self.ann, "cancelled"))
+
+    def test_while_the_run_still_works_it_is_denied_and_told_later(self):
+        run = self.running()
+        call = self.call(run, "approval", "call0")
+        call.write({"requested_at": self.noon, "expires_at": self.noon + timedelta(hours=24)})
+        self.expire(24)
+        self.assertEqual((run.state, call.state, self.kinds(run)), ("running", "denied", ["run"]))
+
+    def test_a_decision_that_comes_too_late_changes_nothing(self):
+        run, (call,) = self.asked()
+        self.expire(24)
+        run.with_user(self.ann)._decide("call0", approved=True)
+        self.assertEqual((call.state, call.decided_by.id), ("denied", False))
+
+    def test_the_last_resort_sees_to_it_as_well(self):
+        run, _calls = self.asked()
+        self.env.flush_all()
+        self.env["ai.run"]._cron_sweep()
+        self.assertEqual(run.state, "queued")
+
+    def test_the_setting_holds_for_calls_from_now_on(self):
+        for hours, expected in ((None, 24), (2, 2), (0, None)):
+            if hours is not None:
+                with Form(self.env["res.config.settings"]) as form:
+                    form.ai_approval_hours = hours
+                form.record.execute()
+            _run, (call,) = self.park("pending")
+            self.assertEqual(call.expires_at, expected and call.requested_at + timedelta(hours=expected) or False)
+
+    def test_a_setting_that_makes_no_sense_is_refused(self):
+        with self.assertRaisesRegex(ValidationError, "“Approvals Expire” must be between"):
+            self.env["res.config.settings"].create({"ai_approval_hours": -1})
 
 
 class TestStopping(ControlCase):
