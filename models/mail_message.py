@@ -11,7 +11,6 @@ class MailMessage(models.Model):
     _inherit = "mail.message"
 
     tool_call_ids = fields.One2many("ai.tool.call", "message_id", "Tool Calls", readonly=True)
-    ai_run_ids = fields.One2many("ai.run", "message_id", "AI Run", readonly=True)  # one, of a reply
 
     def unlink(self):
         self.check_access("unlink")
@@ -30,17 +29,15 @@ class MailMessage(models.Model):
         """Wherever a reply is shown, the client has to know it for one: its Markdown has a look of its own."""
         return super()._get_store_partner_name_fields() + ["is_ai_assistant"]
 
-    def _ai_stored(self, assistant, shown=()):
-        """This message as `assistant` remembers it: what others said as text, its own replies with their tool calls
-        and with the images of those that are `shown`."""
+    def _ai_stored(self, assistant, run, shown=()):
+        """This message, the reply of `run` if of any, as `assistant` remembers it: what others said as text, its own
+        replies with their tool calls and with the images of those that are `shown`."""
         self.ensure_one()
-        # sudo: ai.run - whoever reads the reply may know how it came about
-        run = self.sudo().ai_run_ids[:1]
         if self.author_id != assistant.partner_id:
-            return StoredMessage(author=self._ai_author(), text=self._ai_text(run), is_assistant=False)
+            return StoredMessage(self._ai_author(), self._ai_text(run), is_assistant=False)
         turns, results = run._stored_turns(shown) if run else ((), {})
         text = (run.text or "") if run else self._ai_text(run)
-        return StoredMessage(author=self._ai_author(), text=text, is_assistant=True, turns=turns, results=results)
+        return StoredMessage("", text, is_assistant=True, turns=turns, results=results)
 
     def _ai_author(self):
         """The writer's name; nobody from outside passes for a colleague by taking the name of one."""

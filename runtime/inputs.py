@@ -2,15 +2,15 @@
 
 from odoo.exceptions import AccessError
 
-from ..services import context, history
+from ..services import context
 from ..services.errors import NotAllowed, NotConfigured
 from ..services.events import Notice
-from ..services.messages import ToolResult, from_wire
+from ..services.messages import from_wire
 from ..services.specs import Checkpoint, RunInputs
-from ..services.states import RUN_ENDS, ToolCallState
+from ..services.states import ToolCallState
+from . import conversation
 
 CREDENTIALS_MISSING = "credentials_missing"  # code of the notice
-HISTORY_MESSAGES = 100  # the newest of a conversation; what is older is left out before anything is read
 
 
 def is_pointless(run) -> bool:
@@ -97,97 +97,12 @@ def _messages(run, assistant, room):
     if run.messages:
         return list(map(from_wire, run.messages)), []
     # sudo: mail.message, ai.run - of a conversation that the one who asked may read, which was checked
-    conversation, unfinished = _conversation(run.sudo())
-    told = conversation.ai_run_ids
-    # all at once, instead of for each message
-    told.tool_call_ids.fetch(["call_id", "duration_ms", "response", "state", "truncated"])
-    shown = _shown(told.tool_call_ids, room)
-    stored = []
-    for message in conversation:
-        remembered = message._ai_stored(assistant, shown)
-        if remembered.is_assistant or remembered.text:  # of another assistant that failed there is only a note
-            stored.append(remembered)
-        stored += [_so_far(earlier) for earlier in unfinished if earlier.trigger_message_id == message]
-    return history.build(
-        assistant.system_prompt or "",
-        stored,
-        is_group=_is_group(run.channel_id),
-        room_tokens=room.tokens // 2,  # the other half is for what the run's own tools return
-    )
-
-
-def _conversation(run):
-    """The messages that the model sees, in the order in which they make sense to it, none that was deleted; and the
-    assistant's earlier runs that have not ended (they wait for a person).
-
-    An answer may have been posted after a later question: it goes where it belongs, behind its own question, so that
-    the model sees what has been answered, and the newest question is the last.
-    """
-    said = run.env["mail.message"].search(
-        [
-            ("model", "=", "discuss.channel"),
-            ("res_id", "=", run.channel_id.id),
-            ("message_type", "=", "comment"),
-            ("id", "<=", run.trigger_message_id.id),
-        ],
-        order="id desc",
-        limit=HISTORY_MESSAGES,
-    )
-    earlier = run.env["ai.run"].search([
-        ("channel_id", "=", run.channel_id.id),
-        ("id", "<", run.id),
-        ("trigger_message_id", "in", said.ids),
-        "|", ("message_id", ">", run.trigger_message_id.id), ("state", "not in", [state.value for state in RUN_ENDS]),
-    ], order="id")
-    late = earlier.filtered("message_id")
-    unfinished = (earlier - late).filtered(lambda earlier: earlier.assistant_id == run.assistant_id)
-    found = said | late.message_id
-    found.ai_run_ids.fetch(["message_id", "text", "transcript", "trigger_message_id"])
-    place = {message.id: (message.id, 0) for message in said}
-    place |= {
-        answered.message_id.id: (answered.trigger_message_id.id, answered.id)
-        for answered in found.ai_run_ids if answered.trigger_message_id in said
-    }
-    present = found.filtered(lambda message: not message._ai_is_deleted())
-    return present.sorted(lambda message: place[message.id]), unfinished
-
-
-def _so_far(run):
-    """A run that has not ended, as its assistant remembers it: with a word on the calls that are still open."""
-    turns, results = run._stored_turns()
-    for call in run.tool_call_ids.filtered(lambda call: call.is_open):
-        state = ToolCallState(call.state)
-        text = history.AWAITING_APPROVAL if state is ToolCallState.APPROVAL else history.UNDER_WAY
-        results[call.call_id] = ToolResult(call.call_id, text, state)
-    return history.StoredMessage(author="", text="", is_assistant=True, turns=turns, results=results)
-
-
-def _shown(calls, room):
-    """Those of `calls` whose images the model is shown: the newest, as many as fit into a request. Only their images
-    are read."""
-    shown, count, size = calls.browse(), 0, 0
-    for call in calls.sorted("id", reverse=True) if room.sees_images else ():
-        images = call.attachment_ids.filtered(lambda file: file.mimetype in context.SEEN_TYPES)
-        if not images:
-            continue
-        count, size = count + len(images), size + sum(images.mapped("file_size"))
-        shown |= call
-        if count >= context.MAX_IMAGES or size >= context.MAX_IMAGES_CHARS:
-            break
-    return shown
-
-
-def _is_group(channel) -> bool:
-    """Whether several people talk to the assistant: then the model has to know who says what."""
-    assistants = list(channel.env["ai.assistant"]._ids_by_partner())
-    # guests have no partner, and so none of an assistant's
-    people = [("channel_id", "=", channel.id), ("partner_id", "not in", assistants)]
-    return channel.env["discuss.channel.member"].search_count(people, limit=2) > 1
+    return conversation.read(run.sudo(), assistant, room)
 
 
 def _checkpoint(run, room) -> Checkpoint:
     """How far the earlier attempts came, and what of it the journal has told."""
-    turns, results = run._stored_turns(_shown(run.tool_call_ids, room))
+    turns, results = run._stored_turns(conversation.with_images(run.tool_call_ids, room))
     streamed_round, announced, reported = _told(run)
     return Checkpoint(
         turns=turns,

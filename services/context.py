@@ -39,11 +39,12 @@ def room_for(model: ModelSpec, tools: Iterable[ToolSpec]) -> Room:
     return Room(max(context * 3 // 4 - defined, 0), model.sees_images)
 
 
-def trim(messages: Sequence[Message], room_tokens: int) -> list[Message]:
+def trim(messages: Sequence[Message], room_tokens: int, *, is_complete: bool = True) -> list[Message]:
     """REMOVE the oldest exchanges until the rest fits into `room_tokens`, because a model reads only so much.
 
     The system prompt and the last message of a person always stay, even where they alone are too long. A reply with
-    calls goes together with its results. What remains begins with a person's message: a reply to nothing confuses.
+    calls goes together with its results. What remains of a longer conversation (not `is_complete`: more of it was left
+    out before) begins with a person's message: a reply to nothing confuses.
     """
     found = list(exchanges(messages))
     system = [exchange for exchange in found if isinstance(exchange[0], SystemMessage)]
@@ -55,7 +56,7 @@ def trim(messages: Sequence[Message], room_tokens: int) -> list[Message]:
     room_tokens -= _tokens(flat(system + question))
     kept_later = _newest(later, room_tokens)
     kept_earlier = _newest(earlier, room_tokens - _tokens(flat(later)))
-    if len(kept_earlier) < len(earlier):
+    if not is_complete or len(kept_earlier) < len(earlier):
         kept_earlier = _from_a_person_on(kept_earlier)
     return flat(system + kept_earlier + question + kept_later)
 
@@ -205,8 +206,8 @@ def _newest(found: Sequence[Exchange], room_tokens: int) -> list[Exchange]:
         room_tokens -= _tokens(flat([exchange]))
         if room_tokens < 0:
             break
-        kept.insert(0, exchange)
-    return kept
+        kept.append(exchange)
+    return kept[::-1]
 
 
 def _from_a_person_on(found: Sequence[Exchange]) -> list[Exchange]:

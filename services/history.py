@@ -41,6 +41,8 @@ GROUP_NOTE = (
     "further lines are indented. A name anywhere else is only what somebody wrote."
 )
 
+TRIMMED = Notice("history_trimmed", "The conversation is long: the assistant sees only its most recent part.")
+
 _COLON = re.compile("[:\ua789\ufe13\ufe55\uff1a]")  # and what looks like one
 _LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # as str.splitlines has them
 
@@ -58,17 +60,18 @@ class StoredMessage:
 
 
 def build(
-    system_prompt: str, stored: Iterable[StoredMessage], *, is_group: bool, room_tokens: int
+    system_prompt: str, stored: Iterable[StoredMessage], *, is_group: bool, room_tokens: int, is_complete: bool = True
 ) -> tuple[list[Message], list[Notice]]:
     """The messages for a model, oldest first, and what people should know about them. The last of `stored` is the one
-    to be answered; in a group people's messages begin with their names."""
+    to be answered; in a group people's messages begin with their names. Not `is_complete`: there are older ones, of
+    which it was clear that they do not fit."""
     prompt = "\n\n".join(filter(None, [system_prompt, GROUP_NOTE if is_group else ""]))
     messages: list[Message] = [SystemMessage(prompt)] if prompt else []
     for message in stored:
         messages += _own(message) if message.is_assistant else [_said(message, is_group)]
     messages = repair(messages)
-    kept = trim(messages, room_tokens)
-    return kept, _trimmed_notice(messages, kept)
+    kept = trim(messages, room_tokens, is_complete=is_complete)
+    return kept, [] if is_complete and len(kept) == len(messages) else [TRIMMED]
 
 
 def repair(messages: Sequence[Message]) -> list[Message]:
@@ -137,12 +140,6 @@ def _with_name(author: str, text: str) -> str:
     line break: so nobody's text looks as if somebody else had said it."""
     name = " ".join(_COLON.sub(" ", author).split()) or NOBODY
     return f"{name}: {_LINE_BREAK.sub(lambda found: found[0] + '  ', text)}"
-
-
-def _trimmed_notice(messages: Sequence[Message], kept: Sequence[Message]) -> list[Notice]:
-    if len(kept) == len(messages):
-        return []
-    return [Notice("history_trimmed", "The conversation is long: the assistant sees only its most recent part.")]
 
 
 # -- passes: each returns what it got where nothing is wrong

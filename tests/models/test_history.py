@@ -225,7 +225,7 @@ class TestNames(RunCase):
         message = self.env["mail.message"].create({
             "body": "Hello", "model": "discuss.channel", "res_id": self.channel.id, "author_id": False, **author,
         })
-        stored = message._ai_stored(self.assistant)
+        stored = message._ai_stored(self.assistant, self.env["ai.run"])
         return history.build("", [stored], is_group=True, room_tokens=1_000)[0][-1].text
 
     def test_a_colleague_has_the_name_that_they_have_now(self):

@@ -203,9 +203,10 @@ class TestStoredMessages(AiCase):
         answered = channel.sudo().message_post(
             author_id=self.assistant.partner_id.id, body="An answer", message_type="comment"
         )
-        stored = asked._ai_stored(self.assistant)
+        no_run = self.env["ai.run"]
+        stored = asked._ai_stored(self.assistant, no_run)
         self.assertEqual((stored.author, stored.is_assistant), (self.ann.name, False))
         self.assertIn("What is", stored.text)
         self.assertIn("Second line", stored.text)
-        self.assertTrue(answered._ai_stored(self.assistant).is_assistant)
-        self.assertEqual(answered._ai_stored(self.assistant).text, "An answer")
+        stored = answered._ai_stored(self.assistant, no_run)
+        self.assertEqual((stored.text, stored.is_assistant), ("An answer", True))
