@@ -16,19 +16,34 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from odoo import SUPERUSER_ID, api
+from odoo.exceptions import ConcurrencyError
 from odoo.modules.registry import Registry
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from psycopg2 import InterfaceError, OperationalError
 from psycopg2.pool import PoolError
 
+from ..services.errors import Unavailable
+
 THREADS = 4  # a transaction is mostly Python: more threads would only wait for each other
+CONFLICTS = (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, ConcurrencyError)
 CONFLICT_TRIES = 12
 CONFLICT_DELAY_S = 0.005  # the first, doubled each time up to MAX_CONFLICT_DELAY_S; half of it is chance
 MAX_CONFLICT_DELAY_S = 0.5
 OUTAGE_DELAYS_S = (0.1, 0.3, 1, 2, 4, 8)  # rides out a restart of PostgreSQL, and a burst that takes all connections
 
+THREAD_NAME = "ai_discuss.database"
+
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """A conflict is no error here: the transaction begins anew, and nobody needs to read of it in the log."""
+    is_conflict = any(isinstance(argument, PG_CONCURRENCY_EXCEPTIONS_TO_RETRY) for argument in record.args)
+    return not (is_conflict and record.threadName.startswith(THREAD_NAME))
+
+
+logging.getLogger("odoo.sql_db").addFilter(_is_worth_a_line)
 
 
 class Database:
@@ -38,7 +53,7 @@ class Database:
         self.name = db_name
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._serve, name=f"ai_discuss.database.{number}", daemon=True)
+            threading.Thread(target=self._serve, name=f"{THREAD_NAME}.{number}", daemon=True)
             for number in range(THREADS)
         ]
         for thread in self._threads:
@@ -49,6 +64,9 @@ class Database:
 
         What it does in the database must therefore be repeatable, and what it does elsewhere harmless. A coroutine that
         is cancelled while it waits does not undo the transaction.
+
+        Raises:
+            Unavailable: the database is away for longer than a restart takes.
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -76,15 +94,17 @@ class Database:
         while True:
             try:
                 return self._once(order)
-            except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY as error:
+            except CONFLICTS as error:
                 conflicts += 1
                 if order.is_done or conflicts == CONFLICT_TRIES:
                     raise
                 delay = min(CONFLICT_DELAY_S * 2**conflicts, MAX_CONFLICT_DELAY_S) * random.uniform(0.5, 1)
                 _logger.debug("A transaction of %s conflicts (%s), again in %.3f s", self.name, error, delay)
             except (OperationalError, InterfaceError, PoolError) as error:
-                if order.is_done or outages == len(OUTAGE_DELAYS_S):
+                if order.is_done:
                     raise
+                if outages == len(OUTAGE_DELAYS_S):
+                    raise Unavailable(str(error)) from error
                 delay = OUTAGE_DELAYS_S[outages]
                 outages += 1
                 _logger.warning("The database %s is not available (%s), again in %s s", self.name, error, delay)

@@ -69,5 +69,15 @@ class NotAllowed(RunError):
     code = "access_denied"
 
 
+class Unavailable(Exception):
+    """What a run remembers can be neither read nor written for now. No end: whoever can goes on from its last step."""
+
+
+class BudgetSpent(RunError):
+    """A budget of the one who asked, or of the assistant, allows nothing more for now."""
+
+    code = "rate_limited"
+
+
 class Fenced(Exception):
     """A newer attempt owns this run: whoever gets this stops writing, silently. Not an error for people."""

@@ -7,7 +7,7 @@ threads. Above are the runs, below is the log.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from weakref import WeakValueDictionary
@@ -45,12 +45,16 @@ class Journal:
         self._flusher: asyncio.Task[None] | None = None
         self._closed = False
 
-    def open(self, run_id: int, attempt: int, next_seq: int) -> "RunJournal":
-        """The journal of one attempt of a run. That of an earlier attempt, where this host still has it, is fenced."""
+    def open(
+        self, run_id: int, attempt: int, next_seq: int, on_fenced: Callable[[], object] = lambda: None
+    ) -> "RunJournal":
+        """The journal of one attempt of a run. That of an earlier attempt, where this host still has it, is fenced.
+
+        `on_fenced` is called once a newer attempt owns the run: the journal is often the first to hear of it."""
         earlier = self._runs.get(run_id)
         if earlier is not None:
             self._end(earlier, Fenced())
-        run = self._runs[run_id] = RunJournal(self, run_id, attempt, next_seq)
+        run = self._runs[run_id] = RunJournal(self, run_id, attempt, next_seq, on_fenced)
         return run
 
     async def aclose(self) -> None:
@@ -151,11 +155,14 @@ class Journal:
 class RunJournal:
     """The events of one attempt of a run, in order; made by `Journal.open`."""
 
-    def __init__(self, journal: Journal, run_id: int, attempt: int, next_seq: int):
+    def __init__(
+        self, journal: Journal, run_id: int, attempt: int, next_seq: int, on_fenced: Callable[[], object]
+    ):
         self.run_id = run_id
         self.attempt = attempt
         self.next_seq = next_seq  # of the next event that is not merged into the one before it
         self._journal = journal
+        self._on_fenced = on_fenced
         self._pending: list[JournalRow] = []
         self._handed_out = 0  # so many of them the log has seen, and perhaps stored: they must not change any more
         self._moved = asyncio.Event()
@@ -237,6 +244,8 @@ class RunJournal:
         self._moved.set()
 
     def _end(self, reason: Exception) -> None:
+        if isinstance(reason, Fenced) and self._reason is None:
+            self._on_fenced()
         self._reason = self._reason or reason
         self._pending.clear()
         self._moved.set()

@@ -7,6 +7,7 @@ Pure over its ports: what a model is, where tools live and how steps are stored 
 import asyncio
 import json
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -37,6 +38,7 @@ _logger = logging.getLogger(__name__)
 
 MAX_IDENTICAL_CALLS = 3  # a fourth call with the same arguments cannot tell the model anything new
 PROGRESS_PAUSE_S = 1.0  # between two steps of one call's progress: people read them
+LAST_TOOLS_SHARE = 0.8  # of the time for a run; the rest is for the answer
 MAX_REFUSED_ROUNDS = 4  # in a row: a mistake and three more tries after being told what is wrong
 
 
@@ -45,12 +47,13 @@ class Loop:
 
     def __init__(
         self, model: Model, steps: Steps, emit: Callable[[Event], None], *, max_rounds: int,
-        checkpoint: Checkpoint = Checkpoint(), room: Room = Room(),
+        deadline: float = math.inf, checkpoint: Checkpoint = Checkpoint(), spent: str = "", room: Room = Room(),
     ):
         self._model = model
         self._steps = steps
         self._emit = emit
         self._max_rounds = max_rounds
+        self._hurries_at = time.monotonic() + LAST_TOOLS_SHARE * deadline
         self._room = room
         self._told: set[str] = set()  # codes of the notices that people have had: one holds for the whole run
         self._checkpoint = checkpoint  # how far an earlier attempt came: this one goes on behind it
@@ -64,7 +67,7 @@ class Loop:
             self._count(turn)
         self._partial: list[str] = []  # what it has said of the present round, piece by piece
         self._tools: Tools = NO_TOOLS
-        self._spent = ""  # which budget is used up
+        self._spent = spent  # which budget is used up
         self._held_back: set[str] = set()  # calls that a person has to decide on after all
 
     async def run(self, messages: Sequence[Message], tools: Tools) -> Outcome:
@@ -157,6 +160,8 @@ class Loop:
             return Notice("budget_limit", f"{self._spent} {so_far}")
         if self._rounds >= self._max_rounds:
             return Notice("round_limit", f"The limit of {self._max_rounds} rounds is reached. {so_far}")
+        if time.monotonic() >= self._hurries_at:
+            return Notice("time_limit", f"The time for this reply is almost over. {so_far}")
         if self._refused_rounds >= MAX_REFUSED_ROUNDS:
             text = f"In {self._refused_rounds} rounds the model made no call that can be executed. {so_far}"
             return Notice("calls_refused", text)
@@ -226,7 +231,7 @@ class Loop:
 
     def _refusal(self, call: ToolCall) -> str:
         """Why `call` is not sent, in words that help the model to do better; empty: it is."""
-        if call.id in self._checkpoint.sent:
+        if call.id in self._checkpoint.sent and not self._may_repeat(call):
             return history.OUTCOME_UNKNOWN
         if call.problem:
             return f"Not executed. {call.problem}"
@@ -239,6 +244,14 @@ class Loop:
                 "Use the results that you have, or try something else."
             )
         return ""
+
+    def _may_repeat(self, call: ToolCall) -> bool:
+        """Whether a call that was sent by an earlier attempt is sent again: twice must be the same as once, and nobody
+        has to be asked for the second time."""
+        if call.name not in self._tools.offered:
+            return False
+        spec = self._tools.offered[call.name].spec
+        return (spec.read_only or spec.idempotent) and (spec.approval == "auto" or call.id in self._checkpoint.approved)
 
     async def _invoke(self, call: ToolCall) -> ToolResult:
         started = time.monotonic()

@@ -1,13 +1,15 @@
 """One run from its inputs to its end: load, loop, persist.
 
 It never raises for what goes wrong in a run: that becomes the run's end, which people see. Only a cancellation that is
-not a stop leaves it, after the run went back into the queue. Above: the host's worker. Below: the loop and the ports.
+not a stop leaves it, after the run went back into the queue. Where even that cannot be stored, the run is left as it is,
+for a sweep to find. Above: the host's worker. Below: the loop and the ports.
 """
 
 import asyncio
 import logging
+from contextlib import suppress
 
-from .errors import Fenced, RunError, RunTimeout
+from .errors import Fenced, RunError, RunTimeout, Unavailable
 from .journal import Journal, JournalFailed, RunJournal
 from .llm import Models
 from .loop import Loop
@@ -30,8 +32,8 @@ class Runner:
         self._journal = journal
         self._models = models
         self._pool = pool
-        self._active: dict[int, asyncio.Task] = {}
-        self._stopping: set[int] = set()
+        self._active: set[asyncio.Task] = set()  # not the runs: an attempt may still be leaving while the next begins
+        self._stopping: set[asyncio.Task] = set()
 
     async def run(self, run_id: int, attempt: int) -> None:
         """Execute one attempt of a run, to its end or to where it has to wait for a person.
@@ -39,25 +41,28 @@ class Runner:
         Raises:
             asyncio.CancelledError: the host shuts down; the run is back in the queue.
         """
-        self._active[run_id] = asyncio.current_task()
+        task = asyncio.current_task()
+        self._active.add(task)
         try:
             if inputs := await self._begin(run_id, attempt):
                 await self._execute(inputs)
         except Fenced:
             _logger.info("Run %s: a newer attempt than %s owns it", run_id, attempt)
+        except Unavailable as error:
+            _logger.warning("Run %s: attempt %s is given up, a later one goes on: %s", run_id, attempt, error)
         except asyncio.CancelledError:
-            await asyncio.shield(self._store.hand_back(run_id, attempt))
+            with suppress(Unavailable):
+                await asyncio.shield(self._store.hand_back(run_id, attempt))
             raise
         finally:
-            self._active.pop(run_id, None)
-            self._stopping.discard(run_id)
+            self._active.discard(task)
+            self._stopping.discard(task)
 
-    def stop(self, run_id: int) -> bool:
-        """Stop a run that this runner executes; False where it does not."""
-        task = self._active.get(run_id)
-        if task is None:
+    def stop(self, task: asyncio.Task) -> bool:
+        """Stop the run that `task` executes; False where it is just ending, or has ended."""
+        if task not in self._active:
             return False
-        self._stopping.add(run_id)
+        self._stopping.add(task)
         task.cancel()
         return True
 
@@ -69,17 +74,18 @@ class Runner:
             return None
 
     async def _execute(self, inputs: RunInputs) -> None:
-        journal = self._journal.open(inputs.run_id, inputs.attempt, inputs.next_seq)
+        task = asyncio.current_task()
+        journal = self._journal.open(inputs.run_id, inputs.attempt, inputs.next_seq, on_fenced=task.cancel)
         loop = self._loop(inputs, journal)
         try:
             async with asyncio.timeout(inputs.deadline):
                 outcome = await loop.run(inputs.messages, await self._prepare(inputs, journal))
         except asyncio.CancelledError:
-            if inputs.run_id not in self._stopping:
+            if task not in self._stopping:
                 raise
-            asyncio.current_task().uncancel()
+            task.uncancel()
             await self._end(inputs, journal, loop, RunState.CANCELLED)
-        except Fenced:
+        except (Fenced, Unavailable):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the run's end
             await self._end(inputs, journal, loop, RunState.ERROR, _explained(error, inputs))
@@ -95,6 +101,8 @@ class Runner:
             self._store.steps(inputs.run_id, inputs.attempt),
             journal.emit,
             max_rounds=inputs.max_rounds,
+            deadline=inputs.deadline,
+            spent=inputs.spent,
             checkpoint=inputs.checkpoint,
             room=inputs.room,
         )
@@ -114,7 +122,7 @@ class Runner:
         self, inputs: RunInputs, journal: RunJournal, loop: Loop, state: RunState, error: RunError | None = None
     ) -> None:
         """Close what is open, then end the run. From here on, a stop comes too late."""
-        self._active.pop(inputs.run_id, None)
+        self._active.discard(asyncio.current_task())
         if state is not RunState.DONE:
             await loop.close("Cancelled: the run was stopped." if error is None else "Cancelled: the run failed.")
         await _flush(journal)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from services.errors import Fenced, RunError
+from services.errors import RunError
 from services.events import Chunk, Notice, Progress, Reasoning
 from services.messages import AssistantMessage, Message, ToolCall, ToolResult, Turn
 from services.ports import CLEARED, Clearance, JournalRow, ReportProgress
@@ -75,7 +75,7 @@ class MemorySteps:
         self.asking: set[str] = set()  # ids of the calls whose records wait for a decision
         self.clearances: dict[str, Clearance] = {}  # by call id, where it is not simply given
         self.spent = ""  # which budget is used up
-        self.fenced = False
+        self.problem: Exception | None = None  # why nothing can be kept
 
     async def turn_taken(
         self, round: int, turn: Turn, tools: Mapping[str, Tool], asking: Container[str]
@@ -98,8 +98,8 @@ class MemorySteps:
         return result
 
     def _keep(self, what: str, subject: Any) -> None:
-        if self.fenced:
-            raise Fenced
+        if self.problem:
+            raise self.problem
         self.log.append((what, subject))
 
 
@@ -112,6 +112,7 @@ class MemoryStore:
         self.ended: list[tuple[int, RunState, Outcome, RunError | None]] = []
         self.parked: list[Outcome] = []
         self.handed_back: list[int] = []
+        self.taken_over: set[int] = set()  # runs that have a newer attempt
         self.rows: list[JournalRow] = []
         self.changed = asyncio.Event()
 
@@ -136,6 +137,6 @@ class MemoryStore:
         self.handed_back.append(run_id)
 
     async def append(self, rows: Sequence[JournalRow]) -> Iterable[int]:
-        self.rows.extend(rows)
+        self.rows.extend(row for row in rows if row.run_id not in self.taken_over)
         self.changed.set()
-        return ()
+        return self.taken_over

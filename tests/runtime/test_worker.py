@@ -23,7 +23,7 @@ class EndingRunner:
         except asyncio.CancelledError:
             self.was_cancelled = True
 
-    def stop(self, run_id):
+    def stop(self, task):
         return False
 
 

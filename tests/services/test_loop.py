@@ -228,7 +228,7 @@ def test_an_error_of_the_model_leaves_the_partial_text_in_the_outcome():
 
 def test_a_fenced_step_ends_the_loop_also_out_of_parallel_calls():
     async def fence():
-        conversation.steps.fenced = True
+        conversation.steps.problem = Fenced()
         return "too late"
 
     conversation = Conversation(
@@ -407,10 +407,27 @@ def test_an_approved_call_is_executed_when_the_run_goes_on():
 
 def test_a_call_that_had_been_sent_is_not_sent_again():
     checkpoint = resumed(sent=frozenset({"a"}), announced={"a"}, streamed_round=1)
-    conversation = Conversation(answer("Unknown."), tools=LocalTools(shout), checkpoint=checkpoint)
+    tools = LocalTools(shout, writes={"shout"})
+    conversation = Conversation(answer("Unknown."), tools=tools, checkpoint=checkpoint)
     conversation.run()
     assert conversation.steps.log == [("error", "a"), ("turn", 2)]
     assert "outcome is unknown" in conversation.of(ToolCallFinished)[0].result
+
+
+def test_q43_a_call_that_had_been_sent_is_sent_again_where_twice_is_the_same_as_once():
+    checkpoint = resumed(sent=frozenset({"a"}), announced={"a"}, streamed_round=1)
+    conversation = Conversation(answer("HI it is."), tools=LocalTools(shout), checkpoint=checkpoint)
+    conversation.run()
+    assert conversation.steps.log == [("sent", "a"), ("done", "a"), ("turn", 2)]
+    assert conversation.of(ToolCallStarted) == []
+
+
+def test_q43_a_call_that_had_been_sent_waits_for_nobody():
+    checkpoint = resumed(sent=frozenset({"a"}), announced={"a"}, streamed_round=1)
+    tools = LocalTools(shout, asks={"shout"})  # since it was sent
+    conversation = Conversation(answer("Unknown."), tools=tools, checkpoint=checkpoint)
+    assert conversation.run().waiting == ()
+    assert conversation.steps.log == [("error", "a"), ("turn", 2)]
 
 
 def test_a_round_that_was_only_streamed_is_void_and_comes_again():

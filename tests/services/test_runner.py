@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from services.errors import NotConfigured
+from services.errors import NotConfigured, Unavailable
 from services.events import Chunk, Notice, RoundEnded
 from services.journal import Journal
 from services.llm import Models
@@ -116,7 +116,7 @@ def test_a_stop_keeps_the_partial_text_and_closes_the_connection():
     with ModelServer() as server:
         server.script(text("Half an ans", hold(), "wer"))
         store = MemoryStore(inputs_for(server))
-        interrupt(store, server, lambda runner, task: runner.stop(RUN))
+        interrupt(store, server, lambda runner, task: runner.stop(task))
     [(_, state, outcome, error)] = store.ended
     assert (state, outcome.text, error) == (RunState.CANCELLED, "Half an ans", None)
     assert store.handed_back == []
@@ -128,6 +128,31 @@ def test_a_shutdown_puts_the_run_back_into_the_queue():
         store = MemoryStore(inputs_for(server))
         interrupt(store, server, lambda runner, task: task.cancel())
     assert (store.ended, store.handed_back) == ([], [RUN])
+
+
+def test_an_attempt_that_is_fenced_leaves_its_model_at_once():
+    """The model is silent: nothing else would tell for as long as it is."""
+    with ModelServer() as server:
+        server.script(text("Half an ans", hold(), "wer"))
+        store = MemoryStore(inputs_for(server))
+        store.taken_over.add(RUN)
+
+        async def main():
+            async with host(store) as runner:
+                await asyncio.wait([asyncio.create_task(runner.run(RUN, 1))])
+
+        asyncio.run(main())
+        server.wait_for_disconnect()
+    assert store.ended == []
+
+
+def test_a_run_whose_memory_is_away_neither_ends_nor_stops_the_host():
+    with ModelServer() as server:
+        server.script(text("Nobody can keep this."))
+        store = MemoryStore(inputs_for(server))
+        store.steps(RUN, 1).problem = Unavailable("the database is away")
+        run_to_its_end(store)
+    assert (store.ended, store.handed_back) == ([], [])
 
 
 def test_a_run_that_takes_too_long_is_ended():
@@ -142,6 +167,6 @@ def test_a_run_that_takes_too_long_is_ended():
 def test_stopping_a_run_that_is_not_here_says_so():
     async def main():
         async with host(MemoryStore()) as runner:
-            assert runner.stop(RUN) is False
+            assert runner.stop(asyncio.current_task()) is False
 
     asyncio.run(main())
