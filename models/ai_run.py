@@ -6,13 +6,14 @@ it holds the run's row, and its attempt is the newest.
 """
 
 import logging
+from datetime import timedelta
 
 from markupsafe import Markup
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.addons.mail.tools.discuss import Store
 from odoo.exceptions import AccessError, ConcurrencyError
 from odoo.fields import Command
-from odoo.tools import config, mute_logger
+from odoo.tools import SQL, config, mute_logger
 from psycopg2.errors import UniqueViolation
 
 from ..runtime import host, queue
@@ -41,6 +42,7 @@ STATES = [
 MANAGERS = "ai_discuss.group_ai_manager"
 _logger = logging.getLogger(__name__)
 STOPPED = "Cancelled: the run was stopped."
+STOP_PATIENCE_S = 2  # for its host to end a run that was stopped; then others do
 
 
 class AiRun(models.Model):
@@ -144,7 +146,16 @@ class AiRun(models.Model):
         if known := self._find_request(channel, idempotency_key):
             return known
         # sudo: ai.run - created only here, for a caller who was just checked
-        run = self.sudo()._create_once({
+        values = self._request_values(channel, assistant, message)
+        run = self.sudo()._create_once({**values, "idempotency_key": idempotency_key or False})
+        run._enqueue(attempt=1)
+        run.env["ai.run.event"]._append(run, [run._started_event()])  # its viewers know it before a host is free
+        # who answers follows once it begins: to describe people takes as long as all the rest, and the poster waits
+        run._broadcast(run._store_fields())
+        return run.sudo(False)
+
+    def _request_values(self, channel, assistant, message):
+        return {
             "channel_id": channel.id,
             "assistant_id": assistant.id,
             "trigger_message_id": message.id,
@@ -153,13 +164,7 @@ class AiRun(models.Model):
             "company_ids": self.env.companies.ids,
             "lang": self.env.lang or self.env.user.lang,
             "tz": self.env.tz or self.env.user.tz,
-            "idempotency_key": idempotency_key or False,
-        })
-        run._enqueue(attempt=1)
-        run.env["ai.run.event"]._append(run, [run._started_event()])  # its viewers know it before a host is free
-        # who answers follows once it begins: to describe people takes as long as all the rest, and the poster waits
-        run._broadcast(run._store_fields())
-        return run.sudo(False)
+        }
 
     @api.model
     def _find_request(self, channel, idempotency_key):
@@ -261,7 +266,7 @@ class AiRun(models.Model):
         undecided = self._calls_in(ToolCallState.PENDING).filtered(
             lambda call: call.call_id in outcome.waiting and not call.decided_at
         )
-        undecided.write({"state": ToolCallState.APPROVAL.value})
+        undecided.write(undecided._asking_values())
         undecided._broadcast()
         self.write({"state": RunState.WAITING.value, "messages": [wire_v1.storable(to_wire(m)) for m in messages]})
         self._report(self._calls_in(ToolCallState.DENIED))
@@ -287,6 +292,7 @@ class AiRun(models.Model):
         """The last resort where no host lives: lost runs go back into the queue, and this process becomes a host where
         it may be one. (Not in a prefork server: what runs crons there serves no requests and is soon recycled.)"""
         self._take_over_lost()
+        self._expire_approvals()
         if not config["workers"]:
             host.ensure(self.env.cr.dbname)
 
@@ -296,14 +302,50 @@ class AiRun(models.Model):
 
     @api.model
     def _take_over_lost(self):
-        """Put the runs whose host is gone back into the queue, each with its next attempt. For hosts and the cron."""
-        for run_id, attempt in sorted(queue.take_stalled(self.env.cr)):
-            run = self.browse(run_id)
-            row = run._lock()
-            if row and row[0] <= attempt and row[1] in (RunState.QUEUED, RunState.RUNNING):
-                _logger.warning("Run %s: the host of its attempt %s is gone, it goes on elsewhere", run_id, attempt)
-                run.attempt = attempt  # also where the host died before it had begun
-                run._requeue()
+        """Take runs over from hosts that are gone, or that do not react to a stop. For hosts and the cron; whoever else
+        does it at the same time gets others. Returns whether there may be more."""
+        found = self._find_lost()
+        for run in found - found.exists():  # deleted meanwhile
+            queue.abandon(self.env.cr, run.id)
+        # a conflict is no error: the transaction begins anew, and nobody needs to read of it in the log
+        query = "SELECT id FROM ai_run WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
+        self.env.cr.execute(query, [found.ids], log_exceptions=False)
+        runs = self.browse(row[0] for row in self.env.cr.fetchall())
+        runs.invalidate_recordset()
+        for run in runs:
+            run._take_over()
+        return len(runs) >= queue.SWEEP_ROWS
+
+    @api.model
+    def _find_lost(self):
+        """Runs whose host is gone, that have no job any more (the database was away when it ended), or that somebody
+        has stopped in vain."""
+        self.env.flush_all()
+        self.env.cr.execute(SQL(
+            """
+            SELECT id FROM ai_run
+             WHERE state IN ('queued', 'running') AND id NOT IN (%s)
+                OR state = 'running' AND stop_requested AND stopped_at < %s
+             LIMIT %s
+            """,
+            queue.attended(), fields.Datetime.now() - timedelta(seconds=STOP_PATIENCE_S), queue.SWEEP_ROWS,
+        ))  # fmt: skip
+        stuck = [run_id for (run_id,) in self.env.cr.fetchall()]
+        return self.browse({*stuck, *queue.find_lost(self.env.cr)})
+
+    def _take_over(self):
+        """Go on with the next attempt, or end the run where it was stopped. Its host, if it wakes up, is fenced."""
+        self._lock_journal()
+        attempt = queue.abandon(self.env.cr, self.id)
+        if self.state not in (RunState.QUEUED, RunState.RUNNING) or (attempt or self.attempt) < self.attempt:
+            return
+        _logger.warning("Run %s: attempt %s has no host any more", self.id, attempt or self.attempt)
+        self.attempt = attempt or self.attempt  # also where the host was lost before it had begun
+        if self.stop_requested:
+            self.attempt += 1
+            self._finish(RunState.CANCELLED)
+        else:
+            self._requeue()
 
     def _finish(self, state, text="", error=None):
         """End the run: its reply, its last events, everything that people see, in this one transaction. Where no host
@@ -433,8 +475,11 @@ class AiRun(models.Model):
         }
 
     def _told_text(self):
-        """What the model has said in its complete rounds, as the loop joins it."""
-        return join_texts(turn.message.text for turn in self._stored_turns()[0])
+        """What the model has said, as the loop joins it: in its complete rounds, and in one that broke off."""
+        turns = self._stored_turns()[0]
+        told = join_texts(turn.message.text for turn in turns)
+        broken_off = self.env["ai.run.event"]._told_in_round(self, len(turns) + 1)
+        return told + broken_off  # which begins with the separator
 
     def _journal_from_records(self):
         """The frames of an ended run whose journal has been purged, as (seq, payload)."""

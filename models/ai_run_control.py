@@ -60,12 +60,13 @@ class AiRun(models.Model):
         run._lock()
         if run.state in RUN_ENDS:
             return
+        is_lost = run.state == RunState.RUNNING and queue.is_lost(self.env.cr, run.id)
         queue.cancel(self.env.cr, run.id)
         if not run.stop_requested:
             run.write({"stop_requested": True, "stopped_by": self.env.uid, "stopped_at": fields.Datetime.now()})
         if run.state != RunState.RUNNING:
             run._finish(RunState.CANCELLED)
-        elif not queue.is_attended(self.env.cr, run.id):  # else the queue tells its host
+        elif is_lost:  # else the queue tells its host
             run._take_over()
 
     def _decide(self, call_id, approved):

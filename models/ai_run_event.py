@@ -7,6 +7,9 @@ ends it. Read by `runtime.tail`.
 import json
 
 from odoo import api, fields, models
+from odoo.exceptions import ConcurrencyError
+from odoo.tools import mute_logger
+from psycopg2.errors import UniqueViolation
 
 from ..runtime import JOURNAL_CHANNEL
 from ..services import wire_v1
@@ -42,6 +45,17 @@ class AiRunEvent(models.Model):
         """Add `events` behind those that `run` has, and announce them at commit. The caller holds the run's row."""
         if not events:
             return
+        try:
+            with mute_logger("odoo.sql_db"):
+                self._insert(run, events)
+        except UniqueViolation as error:
+            if error.diag.constraint_name != self._run_seq_unique.full_name(self):
+                raise
+            # the repeated transaction sees them, and is numbered behind them
+            raise ConcurrencyError("The run's host has stored events in another transaction.") from error
+
+    @api.model
+    def _insert(self, run, events):
         self.env.cr.execute(
             """
             INSERT INTO ai_run_event (run_id, attempt, seq, payload, create_date)
@@ -72,6 +86,24 @@ class AiRunEvent(models.Model):
         )
         announced, reported = self.env.cr.fetchone()
         return set(announced or ()), set(reported or ())
+
+    @api.model
+    def _told_in_round(self, run, wanted):
+        """The text that viewers of `run` were told in a round of the model, as far as none is told after it."""
+        self.env.cr.execute(
+            """
+            SELECT payload->>'type', payload->>'content', (payload->>'round')::int FROM ai_run_event
+             WHERE run_id = %s AND payload->>'type' IN ('chunk', 'step', 'restart') ORDER BY seq
+            """,
+            [run.id],
+        )
+        round, pieces = 1, []
+        for kind, content, number in self.env.cr.fetchall():
+            if kind == "chunk":
+                pieces.append(content)
+            else:
+                round, pieces = number + (kind == "step"), []
+        return "".join(pieces) if round == wanted else ""
 
     @api.autovacuum
     def _gc_events(self):

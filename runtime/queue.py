@@ -21,8 +21,11 @@ VERSION_PARAMETER = "ai_discuss.queue_schema"  # the last migration of procrasti
 DATABASE_PARAMETER = "ai_discuss.database_uuid"  # the database whose runs these are; a copy's own uuid differs
 FIRST_ATTEMPT_PRIORITY = 0
 NEXT_ATTEMPT_PRIORITY = 10  # a run that had begun goes on before later messages of its channel
-STALLED_AFTER_S = 10  # without a heartbeat of the worker; it sends one every HEARTBEAT_S
 HEARTBEAT_S = 3
+CLOSED_AFTER_S = 4.5  # without a heartbeat, and without the connection that a living worker keeps: it was killed
+STALLED_AFTER_S = 10  # without a heartbeat: it is frozen, or cut off
+SWEEP_ROWS = 50  # jobs, and runs, that are looked at in one transaction: others wait for it
+CONNECTED = 0x61694849  # key of the lock that a worker's connection holds with the worker's id: "aiHI"
 KEEP_FINISHED_JOBS_DAYS = 1
 
 # procrastinate wakes workers for new jobs only; the next one of a lock that has become free would wait for the poll
@@ -105,26 +108,53 @@ def cancel(cr, run_id: int) -> None:
     )
 
 
-def take_stalled(cr) -> list[tuple[int, int]]:
-    """Lock the jobs whose worker is gone, mark them failed, and return the run and attempt of each.
+def find_lost(cr) -> list[int]:
+    """Runs with a job whose worker is gone. Nothing is locked: whoever takes one over holds its run first."""
+    cr.execute(SQL(
+        """
+        SELECT (job.args->>'run_id')::int FROM procrastinate_jobs job
+     LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
+         WHERE job.status = 'doing' AND job.task_name = %s AND %s LIMIT %s
+        """,
+        TASK, _is_gone(CLOSED_AFTER_S, STALLED_AFTER_S), SWEEP_ROWS,
+    ))  # fmt: skip
+    return [run_id for (run_id,) in cr.fetchall()]
 
-    Whoever else sweeps at the same time gets none of these.
-    """
-    cr.execute(
+
+def attended() -> SQL:
+    """A query of the runs that are executed now or will be: they have a job."""
+    return SQL(
+        "SELECT (args->>'run_id')::int FROM procrastinate_jobs WHERE status IN ('todo', 'doing') AND task_name = %s", TASK
+    )
+
+
+def is_lost(cr, run_id: int) -> bool:
+    """Whether a run that is being executed has no host any more. For who stops it: a host that has just lost its
+    connection counts as gone, because nobody else could go on."""
+    cr.execute(SQL(
+        """
+        SELECT FROM procrastinate_jobs job LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
+         WHERE job.status IN ('todo', 'doing') AND job.task_name = %s AND (job.args->>'run_id')::int = %s
+           AND NOT (job.status = 'doing' AND %s)
+        """,
+        TASK, run_id, _is_gone(0, 2 * HEARTBEAT_S),
+    ))  # fmt: skip
+    return not cr.rowcount
+
+
+def abandon(cr, run_id: int) -> int | None:
+    """Mark the job that executes a run as failed, and tell its worker, in case it lives, to let go. Returns the job's
+    attempt. The caller holds the run."""
+    doing = SQL("status = 'doing' AND task_name = %s AND (args->>'run_id')::int = %s", TASK, run_id)
+    cr.execute(SQL("UPDATE procrastinate_jobs SET abort_requested = true WHERE %s", doing))
+    cr.execute(SQL(
         """
         UPDATE procrastinate_jobs SET status = 'failed', abort_requested = false
-         WHERE id IN (
-            SELECT job.id FROM procrastinate_jobs job
-         LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
-             WHERE job.status = 'doing' AND job.task_name = %s
-               AND (worker.id IS NULL OR worker.last_heartbeat < now() - make_interval(secs => %s))
-               FOR UPDATE OF job SKIP LOCKED
-         )
-        RETURNING (args->>'run_id')::int, (args->>'attempt')::int
+         WHERE %s RETURNING (args->>'attempt')::int
         """,
-        [TASK, STALLED_AFTER_S],
-    )
-    return cr.fetchall()
+        doing,
+    ))  # fmt: skip
+    return next((attempt for (attempt,) in cr.fetchall()), None)
 
 
 def purge(cr) -> None:
@@ -140,6 +170,22 @@ def purge(cr) -> None:
         """,
         [KEEP_FINISHED_JOBS_DAYS],
     )
+
+
+def _is_gone(closed_after: float, silent_after: float) -> SQL:
+    """Whether `worker` is gone: silent for so many seconds, or for fewer where its connection is closed, too."""
+    return SQL(
+        """
+        (worker.id IS NULL
+         OR worker.last_heartbeat < now() - make_interval(secs => %s)
+         OR worker.last_heartbeat <= now() - make_interval(secs => %s) AND NOT EXISTS (
+            SELECT FROM pg_locks
+             WHERE locktype = 'advisory' AND classid = %s AND objid = worker.id
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+         ))
+        """,
+        silent_after, closed_after, CONNECTED,
+    )  # fmt: skip
 
 
 def _create_schema(cr) -> None:

@@ -118,7 +118,8 @@ class Store:
 
     async def sweep(self) -> None:
         """Take over the runs whose host is gone, and end the wait for decisions that nobody has made in time."""
-        await self._database.transact(lambda env: env["ai.run"]._take_over_lost())
+        while await self._database.transact(lambda env: env["ai.run"]._take_over_lost()):
+            pass
         await self._database.transact(lambda env: env["ai.run"]._expire_approvals())
 
 
@@ -138,7 +139,7 @@ class Steps:
             run = self._hold(env)
             transcript = run.transcript or []
             if len(transcript) >= round:
-                return ""
+                return run._budget_spent()
             run.write({"transcript": [*transcript, encode_turn(turn)], "rounds": round})
             run._count(turn.usage)
             calls = env["ai.tool.call"].create([
@@ -146,7 +147,7 @@ class Steps:
                 for call in turn.message.tool_calls
             ])
             calls._broadcast()
-            return ""
+            return run._budget_spent()
 
         return await self._database.transact(work)
 

@@ -33,7 +33,7 @@ RECONNECT_PAUSE_S = 3  # an administrator who closed our connections wants to dr
 BACKOFF_S = (1, 2, 5, 10, 30)  # between two workers, where the first has failed
 STEADY_S = 60  # a worker that lived this long starts the backoff anew
 LISTEN_CHECK_S = 30  # a connection that is silent for so long is tried
-SWEEP_S = 4  # with STALLED_AFTER_S, a lost run goes on within 15 seconds
+SWEEP_S = 2  # with queue.STALLED_AFTER_S, a lost run goes on within 15 seconds
 TYPING_S = 50  # clients forget that somebody types after 60
 FINISH_DELAYS_S = (0.2, 1, 3)  # between tries to end a job, whose lock holds up its channel
 
@@ -133,18 +133,18 @@ class _Execution:
                 try:
                     await asyncio.wait([work])
                 except asyncio.CancelledError:
-                    self._interrupt(work, run_id, context.abort_reason())
+                    self._interrupt(work, context.abort_reason())
             if not work.cancelled() and (error := work.exception()):
                 _logger.error("Run %s: its attempt %s failed unexpectedly", run_id, attempt, exc_info=error)
                 await _tolerate(partial(self._store.fail, run_id, attempt))
         finally:
             self._active.discard(run_id)
 
-    def _interrupt(self, work: asyncio.Task, run_id: int, reason: job_context.AbortReason | None) -> None:
-        """A person stops the run, which comes too late where it is just ending, or the host shuts down and hands it
-        back."""
+    def _interrupt(self, work: asyncio.Task, reason: job_context.AbortReason | None) -> None:
+        """A person stops the run, which comes too late where it is just ending, or another host has it by now; or this
+        host shuts down and hands it back."""
         if reason is job_context.AbortReason.USER_REQUEST:
-            self._runner.stop(run_id)
+            self._runner.stop(work)
         else:
             work.cancel()
 
@@ -154,7 +154,10 @@ class _Execution:
 
 
 class _Connector(procrastinate.PsycopgConnector):
-    """procrastinate's connections, with a LISTEN that does not come back at once."""
+    """procrastinate's connections, with a LISTEN that does not come back at once, and that shows that its worker lives
+    (see `queue`): a process that is killed closes its connections, long before its heartbeat is missed."""
+
+    worker_id = 0
 
     def __init__(self, db_name: str):
         super().__init__(
@@ -166,6 +169,8 @@ class _Connector(procrastinate.PsycopgConnector):
         while True:
             async with await _connect(self._db_name) as connection:
                 await _check(connection)
+                # shared: what is left of the connection before may still hold it
+                await connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", [queue.CONNECTED, self.worker_id])
                 for channel in channels:
                     await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
                 try:
@@ -188,6 +193,10 @@ class _Jobs(manager.JobManager):
     def __init__(self, connector):
         super().__init__(connector)
         self.failed = asyncio.Event()  # a job cannot be ended: only a new worker frees what this one holds
+
+    async def register_worker(self) -> int:
+        self.connector.worker_id = await super().register_worker()
+        return self.connector.worker_id
 
     async def finish_job(self, job: jobs.Job, status: jobs.Status, delete_job: bool) -> None:
         for delay in FINISH_DELAYS_S:
