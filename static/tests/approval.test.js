@@ -18,6 +18,7 @@ import {
     serverState,
     waitForSteps,
 } from "@web/../tests/web_test_helpers";
+import { serializeDateTime } from "@web/core/l10n/dates";
 
 describe.current.tags("desktop");
 defineMailModels();
@@ -182,6 +183,29 @@ test("an answer that is no JSON is told as a server that cannot be reached", asy
     await waitForSteps(["deny call-1"]);
     await contains(".o_notification:contains('cannot be reached')");
     await contains(".o-ai-Approval-deny:enabled");
+});
+
+test("until when a call waits is told, and that nobody decided", async () => {
+    const expires_at = serializeDateTime(luxon.DateTime.now().plus({ hours: 3, minutes: 1 }));
+    const pyEnv = await openRun({ calls: [{ expires_at }] });
+    await contains(".o-ai-Approval-expiry:text('Expires in 3 hours')");
+    tell(pyEnv, { decided_at: expires_at, decided_by: false, id: 1, is_error: true, state: "denied" });
+    await click(".o-ai-ToolCall[data-state='denied'] .o-ai-ToolCall-summary");
+    await contains(".o-ai-ToolCall-decision:text('Nobody decided in time')");
+});
+
+test("a call that waits for ever says nothing of an end", async () => {
+    await openRun({ calls: [{ expires_at: false }] });
+    await contains(".o-ai-Approval button", { count: 2 });
+    await contains(".o-ai-Approval-expiry", { count: 0 });
+});
+
+test("a call whose tool has changed since it was approved is asked about again", async () => {
+    const pyEnv = await openRun({ calls: [{ decided_by: serverState.userId, state: "pending" }] });
+    await contains(".o-ai-ToolCall[data-state='pending']");
+    tell(pyEnv, { decided_by: false, has_changed: true, id: 1, state: "approval" });
+    await contains(".o-ai-Approval-changed:contains('The tool has changed since')");
+    await contains(".o-ai-Approval-approve:enabled");
 });
 
 test("with the keyboard, one decision leads to the next, and the last to the composer", async () => {

@@ -1,6 +1,10 @@
+import { RelativeTime } from "@mail/core/common/relative_time";
+
 import { Component, useState } from "@odoo/owl";
 
 import { _t } from "@web/core/l10n/translation";
+
+const { DateTime } = luxon;
 
 /**
  * What a person has to know of a call that waits for a decision, beside its arguments; and the decision, for whoever
@@ -13,6 +17,7 @@ import { _t } from "@web/core/l10n/translation";
  */
 export class Approval extends Component {
     static template = "ai_discuss.Approval";
+    static components = { RelativeTime };
     static props = ["toolCall", "onDecided?"];
 
     setup() {
@@ -31,6 +36,12 @@ export class Approval extends Component {
 
     get waitingText() {
         return _t("Waiting for %(name)s to decide", { name: this.run?.user_id?.name });
+    }
+
+    get expiryText() {
+        return _t("If nobody decides until %(moment)s, the call is denied.", {
+            moment: this.props.toolCall.expires_at.toLocaleString(DateTime.DATETIME_MED),
+        });
     }
 
     /** For those who hear the button without seeing the card around it. */

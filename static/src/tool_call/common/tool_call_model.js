@@ -23,6 +23,10 @@ export class AiToolCall extends Record {
     display_name;
     /** @type {number} */
     duration_ms;
+    /** When it is denied if nobody has decided before; empty where that never happens. */
+    expires_at = fields.Datetime();
+    /** @type {boolean} whether its server has changed the tool since the call was asked for */
+    has_changed;
     /** @type {number} */
     id;
     /** @type {boolean} */
@@ -115,7 +119,15 @@ export class AiToolCall extends Record {
         return (this.state === "invoking" && this.progress_message) || "";
     }
 
+    /** Whether it was denied because nobody decided on it. */
+    get isExpired() {
+        return this.state === "denied" && !this.decided_by && this.decided_at >= this.expires_at;
+    }
+
     get decisionText() {
+        if (this.isExpired) {
+            return _t("Nobody decided in time");
+        }
         if (!this.decided_by || this.state === "approval") {
             return "";
         }
