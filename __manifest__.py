@@ -20,6 +20,7 @@
         "views/mcp_server_views.xml",
         "views/mcp_credential_views.xml",
         "views/ai_assistant_views.xml",
+        "views/ai_budget_views.xml",
         "views/ai_tool_call_views.xml",
         "views/ai_run_views.xml",
         "views/discuss_channel_views.xml",

@@ -8,6 +8,8 @@ from odoo.addons.mail.tools.discuss import Store
 from odoo.exceptions import AccessError, UserError
 from odoo.tools import format_list, html2plaintext
 
+from .ai_budget import RateLimited
+
 NAME_LENGTH = 40  # characters of the first message that name a new conversation
 MENTIONABLE_TYPES = ("channel", "group")  # where an assistant can be called in by a mention; a chat is for two
 
@@ -96,6 +98,7 @@ class DiscussChannel(models.Model):
         assistant._check_usable(self.env.user)
         if not self.is_member:
             raise AccessError(self.env._("You are not a member of this conversation."))
+        self.env["ai.budget"]._check(assistant, self.env.user)
         message = self.with_context(ai_requested_by=self._ai_requested_by_caller).message_post(
             body=body,
             attachment_ids=list(attachment_ids),
@@ -115,8 +118,17 @@ class DiscussChannel(models.Model):
             if assistant._is_usable(self.env.user):
                 if assistant != self.sudo().ai_assistant_id:  # the conversation's own is there already
                     self._ai_invite(assistant)
-                self.env["ai.run"]._request(self, assistant, message)
+                self._ai_request_or_refuse(assistant, message)
         self._ai_name_after(message)
+
+    def _ai_request_or_refuse(self, assistant, message):
+        """The message is said, whatever budgets allow: where they don't, the assistant says so."""
+        try:
+            self.env["ai.budget"]._check(assistant, self.env.user)
+        except RateLimited as refusal:
+            self.env["ai.run"]._refuse(self, assistant, message, refusal)
+        else:
+            self.env["ai.run"]._request(self, assistant, message)
 
     def _ai_addressed(self, message):
         """The mentioned assistants; without any, the conversation's own where it answers to every message."""

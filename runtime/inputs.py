@@ -3,7 +3,7 @@
 from odoo.exceptions import AccessError
 
 from ..services import context
-from ..services.errors import NotAllowed, NotConfigured
+from ..services.errors import BudgetSpent, NotAllowed, NotConfigured
 from ..services.events import Notice
 from ..services.messages import from_wire
 from ..services.specs import Checkpoint, RunInputs
@@ -29,6 +29,7 @@ def load(run) -> RunInputs:
     Raises:
         NotAllowed: the one who asked may no longer use the assistant, or has left the conversation.
         NotConfigured: the assistant cannot answer as it is set up.
+        BudgetSpent: since it was requested, a budget was used up.
     """
     env = run._acting_env()
     channel, assistant = run.channel_id.with_env(env), run.assistant_id.with_env(env)
@@ -46,13 +47,23 @@ def load(run) -> RunInputs:
         model=model,
         messages=messages,
         tools=tools,
-        max_rounds=assistant.max_rounds,
+        max_rounds=run._limit("max_rounds", assistant.max_rounds),
         room=room,
-        deadline=float(assistant.run_timeout),
+        deadline=float(run._limit("max_seconds", assistant.run_timeout)),
+        spent=_spent(run),
         limits=run.env["res.config.settings"]._ai_limits(),
         notices=(*history_notices, *tool_notices) if is_first else (),
         checkpoint=Checkpoint() if is_first else _checkpoint(run, room),
     )
+
+
+def _spent(run) -> str:
+    """Which budget is used up. A run that has said nothing yet ends with it: who asks many questions at once is not
+    given one answer to each."""
+    spent = run._budget_spent()
+    if spent and not run.transcript:
+        raise BudgetSpent(spent)
+    return spent
 
 
 def _check_access(channel, assistant) -> None:
