@@ -12,6 +12,7 @@ from .mcp_port import McpUnreachable, McpWatch
 from .specs import ServerSpec
 
 PAUSE_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)  # after each failure in a row; meanwhile a dead server costs nothing
+FORGET_SECONDS = 3600.0  # after its last failure nobody needs to know of it any more
 CALLS_TO_OPEN = 3  # broken or late calls in a row; fewer may be the fault of one tool. A failure to connect is enough
 
 
@@ -39,8 +40,8 @@ class Breaker:
 
     @property
     def is_sound(self) -> bool:
-        """Whether there is nothing to remember: it has not failed since it last answered."""
-        return not self._failures
+        """Whether there is nothing to remember: it has not failed since it last answered, or long ago."""
+        return not self._failures or self._clock() > self._failed_at + FORGET_SECONDS
 
     @property
     def is_open(self) -> bool:

@@ -171,8 +171,15 @@ class McpPool:
 
     def _breaker(self, server: ServerSpec) -> Breaker:
         if server not in self._breakers:
+            self._forget_the_sound()
             self._breakers[server] = Breaker(server, self._watch, _now, self._pause_seconds)
         return self._breakers[server]
+
+    def _forget_the_sound(self) -> None:
+        """Drop the breakers that nobody needs: each holds somebody's credentials."""
+        for server in [server for server, breaker in self._breakers.items() if breaker.is_sound]:
+            if server not in self._current:
+                del self._breakers[server]
 
     def _note_open(self, session: Session) -> None:
         self._breaker(session.server).connected()

@@ -278,6 +278,10 @@ class _Listener(ABC):
         self._thread.join(PATIENCE_SECONDS)
         self._thread = None
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._uvicorn.server_state.connections)
+
     def drop_connections(self) -> None:
         """Break every open connection; the server goes on."""
         for connection in list(self._uvicorn.server_state.connections):

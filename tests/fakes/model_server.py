@@ -236,6 +236,10 @@ class ModelServer:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
+
     def script(self, *replies: Reply) -> None:
         """Append replies for the next requests."""
         self._replies.extend(replies)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from services import mcp_breaker
 from services.mcp_pool import McpPool, McpUnreachable
 from services.specs import ServerSpec
 from tests.fakes.mcp_servers import JsonServer, McpHttpServer, open_tasks, scripted, self_signed
@@ -60,6 +61,20 @@ def test_q39_a_server_that_never_answers(transport):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/mcp"
         assert sentence(transport, url=url, connect_seconds=0.3) == "The server did not answer in time."
+
+
+def test_credentials_of_long_ago_are_not_kept_because_they_failed(monkeypatch):
+    monkeypatch.setattr(mcp_breaker, "FORGET_SECONDS", 0.0)
+    first, second = (ServerSpec(1, "shop", "sse", url="http://127.0.0.1:1", user_id=person) for person in (1, 2))
+
+    async def run():
+        pool = McpPool()
+        for spec in (first, second):
+            with pytest.raises(McpUnreachable):
+                await pool.connect(spec)
+        return pool
+
+    assert asyncio.run(run())._breakers.keys() == {second}
 
 
 def test_a_host_name_that_does_not_exist():
@@ -131,7 +146,7 @@ def test_what_a_server_says_is_quoted_without_the_secret_that_it_repeats():
 
     with JsonServer(respond) as server:
         message = sentence(url=server.url)
-    assert message == "The server did not accept the connection: unknown client, you sent …."
+    assert message == "The server did not accept the connection: unknown client, you sent •••."
 
 
 def test_a_redirect_to_another_origin_is_not_followed():
