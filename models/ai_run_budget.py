@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from odoo import api, models
+from odoo.exceptions import ConcurrencyError
 from odoo.fields import Domain
 
 from ..services.errors import BudgetSpent
@@ -15,6 +16,19 @@ class AiRun(models.Model):
     _inherit = "ai.run"
 
     _requested_index = models.Index("(create_date)")  # what was consumed in a period
+
+    @api.model
+    def _check_new_request(self, channel, idempotency_key):
+        """Whether what is refused is not the repetition of a request that was granted at this very moment.
+
+        Raises:
+            ConcurrencyError: it is; the repeated transaction will find its run.
+        """
+        if not idempotency_key:
+            return
+        with self.env.registry.cursor() as cr:  # this transaction sees only what was there when it began
+            if self.with_env(self.env(cr=cr))._find_request(channel, idempotency_key):
+                raise ConcurrencyError("The same request was made in another transaction.")
 
     @api.model
     def _refuse(self, channel, assistant, message, refusal):

@@ -98,7 +98,11 @@ class DiscussChannel(models.Model):
         assistant._check_usable(self.env.user)
         if not self.is_member:
             raise AccessError(self.env._("You are not a member of this conversation."))
-        self.env["ai.budget"]._check(assistant, self.env.user)
+        try:
+            self.env["ai.budget"]._check(assistant, self.env.user)
+        except RateLimited:
+            self.env["ai.run"]._check_new_request(self, idempotency_key)
+            raise
         message = self.with_context(ai_requested_by=self._ai_requested_by_caller).message_post(
             body=body,
             attachment_ids=list(attachment_ids),

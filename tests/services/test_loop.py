@@ -1,6 +1,7 @@
 """The loop over in-memory ports: order, parallel calls, limits, and that nothing a tool does ends the conversation."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,14 +30,12 @@ QUESTION = [UserMessage("What is it?")]
 class Conversation:
     """A loop with its doubles; `run` drives it to its end."""
 
-    def __init__(self, *replies, tools=NO_TOOLS, max_rounds=10, checkpoint=Checkpoint()):
+    def __init__(self, *replies, tools=NO_TOOLS, max_rounds=10, **options):
         self.model = ScriptedModel(*replies)
         self.steps = MemorySteps()
         self.events = []
         self.tools = tools
-        self.loop = Loop(
-            self.model, self.steps, self.events.append, max_rounds=max_rounds, checkpoint=checkpoint,
-        )
+        self.loop = Loop(self.model, self.steps, self.events.append, max_rounds=max_rounds, **options)
 
     def run(self):
         return asyncio.run(self.loop.run(QUESTION, self.tools))
@@ -488,3 +487,28 @@ def test_where_a_budget_is_used_up_the_model_answers_without_tools_and_people_ar
     assert conversation.run().text == "2"
     assert [offered for _messages, offered in conversation.model.requests] == [["double"], []]
     assert [notice.code for notice in conversation.of(Notice)] == ["budget_limit"]
+
+
+def test_a_run_that_goes_on_with_its_budget_used_up_makes_the_calls_that_were_allowed_and_answers():
+    conversation = Conversation(
+        answer("HI it is."), tools=LocalTools(shout), checkpoint=resumed(approved={"a"}), spent="Used up.",
+    )
+    assert conversation.run().text == "Let me see.\n\nHI it is."
+    assert conversation.steps.log[:2] == [("sent", "a"), ("done", "a")]
+    assert [offered for _messages, offered in conversation.model.requests] == [[]]
+    assert conversation.of(Notice) == [Notice("budget_limit", "Used up. The answer is made of what is known so far.")]
+
+
+def test_when_the_time_is_almost_over_the_model_answers_without_tools(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("services.loop.time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    async def linger():
+        clock.now = 80.0
+        return "Here I am."
+
+    call = ToolCall("c1", "linger", {})
+    conversation = Conversation(calls(call), answer("That is all I know."), tools=LocalTools(linger), deadline=100)
+    assert conversation.run().text == "That is all I know."
+    assert [offered for _messages, offered in conversation.model.requests] == [["linger"], []]
+    assert [notice.code for notice in conversation.of(Notice)] == ["time_limit"]
