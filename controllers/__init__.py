@@ -1,1 +1,1 @@
-from . import dispatcher, run, stream
+from . import admission, dispatcher, run, stream

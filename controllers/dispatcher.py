@@ -22,7 +22,9 @@ from werkzeug.exceptions import (
     Unauthorized,
 )
 
+from ..models.ai_budget import RateLimited
 from ..models.ir_http import CrossSiteRequest
+from ..runtime.places import NoPlace
 
 PREFIX = "/api/ai/"
 MAX_BODY_BYTES = 1024 * 1024  # far more than anybody writes; files are uploaded before and named by id
@@ -75,6 +77,7 @@ class AiDispatcher(Dispatcher):
         if self.request.httprequest.method == "POST":
             self.request.params["body"] = _json_object(self.request.httprequest)
         result = self.request.registry["ir.http"]._dispatch(endpoint)
+        _commit(self.request.env.cr)
         return result if isinstance(result, Response) else json_response(result)
 
     def handle_error(self, exc):
@@ -105,9 +108,11 @@ def describe(exc: Exception) -> Problem:
             return Problem(403, "access_denied", str(exc))
         case MissingError():
             return Problem(404, "not_found", str(exc))
+        case RateLimited():
+            return Problem(429, "rate_limited", str(exc), {"Retry-After": str(exc.retry_after)})
         case UserError():
             return Problem(400, "bad_request", str(exc))
-        case PoolError() | OperationalError() | ConcurrencyError():
+        case NoPlace() | PoolError() | OperationalError() | ConcurrencyError():
             return _busy()
         case HTTPException():
             return _busy() if _is_without_database(exc) else _describe_http(exc)
@@ -153,6 +158,14 @@ def _describe_http(exc: HTTPException) -> Problem:
             return Problem(code, "internal_error", HTTPStatus(code).phrase)
         case _:  # a redirect, or a page that another module made: neither is an answer to a program
             return Problem(404, "not_found", "There is nothing at this address.")
+
+
+def _commit(cr) -> None:
+    """End the transaction here, where what fails behind its commit is known to: it refuses nothing any more."""
+    try:
+        cr.commit()
+    except PoolError:  # Odoo announces its notifications over another connection
+        _logger.warning("Something was stored that other people will only learn of later", exc_info=True)
 
 
 def _json_object(httprequest) -> dict:

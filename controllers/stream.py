@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http import HTTPStatus
 
 import odoo
@@ -14,7 +15,7 @@ from odoo import http
 from odoo.http import Response, request
 from odoo.tools import config, plaintext2html
 
-from ..runtime import settings, tail
+from ..runtime import places, settings, tail
 from ..services import sse, wire_v1
 from ..services.states import RUN_ENDS
 from .dispatcher import MAX_BODY_BYTES, ApiError, bad_request
@@ -27,8 +28,6 @@ STREAM_HEADERS = {
 }
 MAX_KEY_LENGTH = 255  # characters of an Idempotency-Key
 MAX_RUN_ID_DIGITS = 10  # of PostgreSQL's integer
-MAX_SLICE_SECONDS = 30  # for which a stream may keep an HTTP worker, which serves nobody else meanwhile
-MAX_SLICE_SHARE = 0.75  # of limit_time_real, after which Odoo kills a worker that still serves the same request
 
 _logger = logging.getLogger(__name__)
 
@@ -42,8 +41,9 @@ class StreamController(http.Controller):
         text, attachment_ids = _message_of(body)
         key = _idempotency_key()
         channel = _find_channel(channel_id)
-        run = request.env["ai.run"]._find_request(channel, key) or _post(channel, text, attachment_ids, key)
-        return _stream(run.id, after_seq=0)
+        with places.take() as place:
+            run = request.env["ai.run"]._find_request(channel, key) or _post(channel, text, attachment_ids, key)
+            return _stream(run.id, 0, place.pop_all())
 
     @http.route(STREAM_URL, type="ai", auth="ai", methods=["GET"], save_session=False)
     def attach(self, channel_id):
@@ -52,7 +52,7 @@ class StreamController(http.Controller):
         run = _find_run(channel, run_id)
         if after_seq and _is_complete_at(run, after_seq):
             return Response(status=HTTPStatus.NO_CONTENT)
-        return _stream(run.id, after_seq)
+        return _stream(run.id, after_seq, places.take())
 
 
 def _message_of(body: dict) -> tuple[str, list[int]]:
@@ -151,18 +151,18 @@ def _is_complete_at(run, seq: int) -> bool:
     return False
 
 
-def _stream(run_id: int, after_seq: int) -> Response:
-    frames = _frames(request.env.cr.dbname, run_id, after_seq)
+def _stream(run_id: int, after_seq: int, place: ExitStack) -> Response:
+    frames = _frames(request.env.cr.dbname, run_id, after_seq, place)
     return Response(frames, headers=STREAM_HEADERS, direct_passthrough=True)
 
 
-def _frames(dbname: str, run_id: int, after_seq: int) -> Iterator[bytes]:
+def _frames(dbname: str, run_id: int, after_seq: int, place: ExitStack) -> Iterator[bytes]:
     """The frames of a run as they come. Runs after its request: whatever goes wrong here, the client can resume."""
     ping, slice_ = settings.ping_seconds(), _slice_seconds()
     end = time.monotonic() + slice_
-    thread = threading.current_thread()
-    thread_type = getattr(thread, "type", None)
-    thread.type = "websocket"  # what Odoo calls a request that may last; any other is stuck after limit_time_real
+    # What Odoo calls a request that may last; any other is stuck after limit_time_real. It stays so: whenever Odoo
+    # looks, this thread is old.
+    threading.current_thread().type = "websocket"
     follower = tail.follow(dbname, run_id, after_seq, idle=min(ping, slice_ / 10))
     try:
         yield b""  # the status and headers leave now, not with the first frame
@@ -174,7 +174,7 @@ def _frames(dbname: str, run_id: int, after_seq: int) -> Iterator[bytes]:
         _logger.exception("The stream of run %s broke off", run_id)
     finally:
         follower.close()
-        thread.type = thread_type
+        place.close()
 
 
 def _frame(run_id: int, seq: int, payload: dict) -> bytes:
@@ -185,4 +185,4 @@ def _slice_seconds() -> float:
     """How long one response may last before the client has to come again: for ever, except in an HTTP worker."""
     if not config["workers"] or odoo.evented:
         return float("inf")
-    return min(MAX_SLICE_SECONDS, config["limit_time_real"] * MAX_SLICE_SHARE)
+    return settings.http_slice_seconds()

@@ -1,19 +1,47 @@
 """Streams in the processes that Odoo has: HTTP workers, the gevent process, and one that is asked to stop."""
 
+import copy
+import os
+import re
+import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.controllers.client import Stream, check_complete, text_of
 from tests.controllers.conftest import hire_team, start_conversation
 from tests.controllers.test_errors import refusal
-from tests.fakes.model_server import hold, text
+from tests.fakes.model_server import Pause, hold, text
+
+BURST = 24  # posts at once
+# An `odoo-bin` that looks for requests that take too long every fifth of a second instead of every minute, and whose
+# limit is one second once it gets a signal.
+WATCHFUL = """
+import signal
+import odoo.cli
+import odoo.service.server
+from odoo.tools import config
+
+def be_strict(_number, _frame):
+    config["limit_time_real"] = 1
+
+odoo.service.server.SLEEP_INTERVAL = 0.2
+signal.signal(signal.SIGWINCH, be_strict)
+odoo.cli.main()
+"""
 
 
 @pytest.fixture(scope="module")
 def prefork(live_base):
-    """A server with workers, which have to be done with a request within some seconds."""
-    server = live_base.new_server(workers=2, options={"limit_time_real": "8", "ai_discuss_ping": "0.1"})
+    """A server whose workers hold a stream for a short while, and whose gevent process may have one connection to the
+    database."""
+    options = {
+        "ai_discuss_ping": "0.1", "ai_discuss_http_slice": "0.2",
+        "db_maxconn_gevent": "1", "server_wide_modules": "base,rpc,web,ai_discuss",
+    }  # fmt: skip
+    server = live_base.new_server(workers=2, options=options)
     try:
         server.start()
         yield server
@@ -26,20 +54,127 @@ def prefork_team(prefork):
     return hire_team(prefork)
 
 
-def test_an_http_worker_keeps_a_silent_stream_alive_and_ends_it_before_its_own_end(prefork, prefork_team, model):
+def test_an_http_worker_keeps_a_silent_stream_alive_and_ends_it_soon(prefork, prefork_team, model):
     conversation = start_conversation(prefork_team, model)
     gate = hold()
     model.script(text("Hello", gate, " Alice"))
     with conversation.post() as stream:
         frames = stream.rest()
     assert stream.pings > 1
-    assert frames[-1].type == "chunk"
+    assert frames[-1].type != "done"
     gate.release()
-    with conversation.attach(after=frames[-1]) as stream:
-        frames += stream.rest()
+    while frames[-1].type != "done":
+        with conversation.attach(after=frames[-1]) as stream:
+            frames += stream.rest()
     check_complete(frames)
     assert text_of(frames) == "Hello Alice"
     assert prefork.log.errors() == []
+
+
+def test_a_stream_in_thirty_slices_is_what_it_is_in_one(prefork, prefork_team, model):
+    conversation = start_conversation(prefork_team, model)
+    model.script(text(*(part for number in range(100) for part in (f"{number}: été 🌞\r\n", Pause(0.1)))))
+    slices, frames = [], []
+    with conversation.post() as stream:
+        frames += stream.rest()
+    slices.append(stream.raw)
+    while frames[-1].type != "done":
+        with conversation.attach(after=frames[-1]) as stream:
+            assert stream.response.status_code == 200
+            frames += stream.rest()
+        slices.append(stream.raw)
+    assert len(slices) >= 30
+    check_complete(frames)
+    with Stream(prefork_team.alice.api, "GET", f"{prefork.gevent_url}{conversation.url}") as whole:
+        whole.rest()
+    assert b"".join(slices).replace(b": ping\n\n", b"") == whole.raw
+    assert prefork.log.errors() == []
+
+
+def test_http_workers_hold_their_share_of_streams_and_refuse_the_next_before_it_is_posted(start_live, model):
+    server = start_live(workers=2, options={"ai_discuss_runner": "external"})
+    team = hire_team(server)
+    held, refused = start_conversation(team, model), start_conversation(team, model)
+    with held.post() as stream:
+        assert stream.until("run")
+        for another in (refused.post(), held.attach()):
+            with another as answer:
+                answer.response.read()
+            assert refusal(answer.response) == (503, "busy")
+            assert answer.response.headers["Retry-After"] == "1"
+        assert refused.messages() == []
+        os.kill(worker_that_served(server, held), signal.SIGKILL)
+        assert stream.rest() == []  # HTTP/1.0 has no way to say that it was cut: no `done` says it
+    with refused.post() as stream:
+        assert stream.until("run")
+    assert server.log.errors() == []
+
+
+def worker_that_served(server, conversation) -> int:
+    """The process that has logged the last request of a conversation."""
+    line = rf"^\S+ \S+ (\d+) INFO .*{conversation.url} "
+    return server.eventually(lambda: [int(pid) for pid in re.findall(line, server.log.text(), re.MULTILINE)])[0]
+
+
+def test_a_burst_waits_for_its_turn_where_connections_to_the_database_are_few(prefork, prefork_team, model):
+    """There is one: requests at once would find none, nor does what announces a message after its commit."""
+    first = start_conversation(prefork_team, model)
+    alice = prefork_team.alice
+    channels = [
+        alice.person.call("ai.assistant", "open_chat", [first.assistant_id], new=True) for _ in range(BURST)
+    ]
+    model.respond_with(lambda request: text("Hello Alice"))
+
+    def post(channel):
+        url = f"{prefork.gevent_url}/api/ai/stream/{channel}"
+        with Stream(alice.api, "POST", url, json={"message": "Hi"}) as stream:
+            assert stream.response.status_code == 200
+            return stream.rest()
+
+    with ThreadPoolExecutor(BURST) as people:
+        for frames in people.map(post, channels):
+            check_complete(frames)
+            assert text_of(frames) == "Hello Alice"
+    assert prefork.log.errors() == []
+
+
+def test_a_stream_that_lasts_longer_than_a_request_may_does_not_restart_a_threaded_server(live_base, model, tmp_path):
+    server = live_base.new_server(options={"limit_time_real": "0"})
+    server.base = copy.copy(live_base)
+    server.base.odoo_bin = tmp_path / "odoo-bin"
+    server.base.odoo_bin.write_text(WATCHFUL)
+    try:
+        server.start()
+        conversation = start_conversation(hire_team(server), model)
+        model.script(text("Hello", Pause(2), " Alice"))
+        with conversation.post() as stream:
+            frames = stream.until("chunk")
+            os.kill(server.pid, signal.SIGWINCH)
+            frames += stream.rest()
+        check_complete(frames)
+        assert text_of(frames) == "Hello Alice"
+        assert "real time limit" not in server.log.text()
+        assert server.log.errors() == []
+    finally:
+        server.close()
+
+
+def test_a_threaded_server_refuses_a_stream_whose_thread_could_be_one_too_many(start_live, model):
+    server = start_live()
+    conversation = start_conversation(hire_team(server), model)
+    model.script(text("Hello"), text("Hello again"))
+    with conversation.post() as stream:
+        check_complete(stream.rest())
+    server.options["limit_memory_soft"] = str(address_space(server.pid) + 1024 * 1024)
+    server.restart()
+    with conversation.post("Still there?") as stream:
+        stream.response.read()
+    assert refusal(stream.response) == (503, "busy")
+    assert len(conversation.messages()) == 2
+
+
+def address_space(pid: int) -> int:
+    return int(re.search(r"VmSize:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
 
 
 def test_the_gevent_process_streams_as_long_as_it_takes(prefork, prefork_team, model):
