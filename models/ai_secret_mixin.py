@@ -3,11 +3,18 @@
 A model lists in `_secret_fields` which of its public fields are secrets and in which hidden column each is kept. The
 public field always reads as empty, for everybody and on every path; the column is closed to every user, also to
 administrators. Code that has to send a secret reads the column with sudo. Not encryption: the database has the text.
+Nor do logs have it, unless somebody has every query logged.
 """
+
+import logging
+from collections.abc import Mapping
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.service.model import Params
+from odoo.tools import mute_logger
 
+from ..services.redaction import MARK
 from .common import is_header_text
 
 
@@ -49,6 +56,8 @@ class AiSecretMixin(models.AbstractModel):
         if values:
             # sudo: ai.secret.mixin - whoever may write the record may replace its secrets, but not read them
             super(AiSecretMixin, self.sudo()).write(values)
+            with mute_logger("odoo.sql_db"):  # a query that fails is logged with all that it was to store
+                self.flush_recordset()
 
     def _has_secret(self, field):
         """Whether a secret is stored: all that people may know of it."""
@@ -73,3 +82,27 @@ class AiSecretMixin(models.AbstractModel):
         if not is_header_text(value):
             raise ValidationError(self.env._("The secret contains characters that cannot be sent."))
         return value or False
+
+
+class _SecretsOfCalls(logging.Filter):
+    """Keeps secrets that people enter out of the log of calls, which Odoo writes at debug level."""
+
+    def filter(self, record):
+        match record.args:
+            case (models.BaseModel() as records, method, Params() as params):
+                # of all models: a secret may come nested in what is written to another record
+                names = {name for model in records.env.registry.values() for name in getattr(model, "_secret_fields", ())}
+                record.args = records, method, Params(_masked(params.args, names), _masked(params.kwargs, names))
+        return True
+
+
+def _masked(value, names):
+    """`value`, with a mark in place of what it has under one of `names`."""
+    if isinstance(value, Mapping):
+        return {key: MARK if key in names and item else _masked(item, names) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(item, names) for item in value]
+    return value
+
+
+logging.getLogger("odoo.service.model").addFilter(_SecretsOfCalls())

@@ -28,6 +28,7 @@ from .errors import (
     NotConfigured,
     RunError,
 )
+from .redaction import MARK, redacted
 from .specs import ModelSpec
 from .url_guard import UrlRefused
 
@@ -284,9 +285,8 @@ def _quote(body: Any, spec: ModelSpec) -> str:
     text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
     if not text.strip() or text.lstrip().startswith("<"):  # a web page says nothing to people
         return ""
-    if key := spec.api_key.strip():
-        text = text.replace(key, "•••")
-    text = " ".join(_KEYS.sub("•••", text).split())
+    text = redacted(text, tuple(filter(None, [spec.api_key.strip()])))
+    text = " ".join(_KEYS.sub(MARK, text).split())
     text = "".join(character for character in text if character.isprintable())
     return f" It says: “{text if len(text) <= MAX_QUOTE else text[:MAX_QUOTE] + '…'}”"
 

@@ -13,11 +13,11 @@ from mcp_types import CONNECTION_CLOSED, PARSE_ERROR, UNSUPPORTED_PROTOCOL_VERSI
 
 from .mcp_port import CREDENTIALS_REJECTED
 from .mcp_wire import ANSWER_TYPES, AnswerEncoded, AnswerTooLarge, Exchange
+from .redaction import redacted, secrets_in
 from .specs import ServerSpec
 from .url_guard import UrlRefused
 
 QUOTE_MAX_CHARS = 200  # of what a server says about itself
-SECRET_MIN_CHARS = 6  # shorter header values ("2", "true") keep no secret, and are in every text
 NO_MCP_SERVER = "What answers at this URL does not answer as an MCP server."
 BROKE_BEFORE = "The connection broke before the server had answered."
 _CLOSED = ("Connection closed", "SSE stream ")  # how the SDK begins to say that there will be no answer
@@ -128,9 +128,5 @@ def is_closed(error: BaseException) -> bool:
 
 def quote(text: str, server: ServerSpec) -> str:
     """What a server said, short, on one line, and without the secrets that were sent to it."""
-    for _, secret in server.headers:
-        for part in (secret, secret.rpartition(" ")[2]):  # the whole first: what remains of it is the token
-            if len(part) >= SECRET_MIN_CHARS:
-                text = text.replace(part, "…")
-    line = " ".join(text.split())
+    line = " ".join(redacted(text, secrets_in(server.headers)).split())
     return line if len(line) <= QUOTE_MAX_CHARS else line[:QUOTE_MAX_CHARS] + "…"

@@ -35,6 +35,7 @@ from .mcp_wire import (
 )
 from .pinned_transport import PinnedTransport
 from .ports import ReportProgress
+from .redaction import secrets_in
 from .specs import ServerSpec
 from .tool_content import to_output
 from .tools import ToolOutput
@@ -261,7 +262,7 @@ class Session:
             self._client.set_exception(failure)
 
     async def _connect(self, stack: AsyncExitStack) -> Client:
-        transport = watched(await self._transport(stack), self._end.set)
+        transport = watched(await self._transport(stack), self._end.set, secrets_in(self.server.headers))
         client = Client(transport, client_info=_CLIENT, cache=None, message_handler=self._hear)
         await stack.enter_async_context(client)
         # Asked for at once: the client checks results and mirrors arguments by what was listed, and would otherwise

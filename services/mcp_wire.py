@@ -16,13 +16,19 @@ from typing import Any, Self
 
 import httpx2
 from mcp.shared.message import SessionMessage
-from mcp_types import INTERNAL_ERROR, JSONRPCResponse
+from mcp_types import (
+    INTERNAL_ERROR,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+)
 
 from . import url_guard
+from .redaction import redacted
 
 _logger = logging.getLogger(__name__)
-# It writes the URL of every request to the log, and URLs of MCP servers may carry keys.
-logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 ANSWER_MAX_BYTES = 16 * 1024 * 1024  # of one JSON answer or one server-sent event; it is parsed in memory
 ANSWER_TYPES = frozenset({"application/json", "text/event-stream"})
@@ -161,18 +167,22 @@ def _error(identity: int | str | None) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def watched(transport: AbstractAsyncContextManager, on_end: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
-    """`transport`, with `on_end` called when its server has nothing more to say (a child that exited, say)."""
+async def watched(
+    transport: AbstractAsyncContextManager, on_end: Callable[[], None], secrets: tuple[str, ...] = ()
+) -> AsyncIterator[tuple[Any, Any]]:
+    """`transport`, with `on_end` called when its server has nothing more to say (a child that exited, say), and without
+    `secrets` in what it says."""
     async with transport as (read_stream, write_stream):
-        yield _ReadStream(read_stream, on_end), write_stream
+        yield _ReadStream(read_stream, on_end, secrets), write_stream
 
 
 class _ReadStream:
     """The messages from a server."""
 
-    def __init__(self, inner: Any, on_end: Callable[[], None]) -> None:
+    def __init__(self, inner: Any, on_end: Callable[[], None], secrets: tuple[str, ...]) -> None:
         self._inner = inner
         self._on_end = on_end
+        self._secrets = secrets
 
     @property
     def last_context(self) -> Any:
@@ -193,9 +203,22 @@ class _ReadStream:
         except StopAsyncIteration:
             self._on_end()
             raise
-        if isinstance(item, SessionMessage) and isinstance(item.message, JSONRPCResponse):
-            _mend_listing(item.message.result)
+        if isinstance(item, SessionMessage):
+            self._redact(item.message)
+            if isinstance(item.message, JSONRPCResponse):
+                _mend_listing(item.message.result)
         return item
+
+    def _redact(self, message: JSONRPCMessage) -> None:
+        """Whatever a server says may come before people and models: results, progress, errors, what its tools do."""
+        match message:
+            case JSONRPCResponse():
+                message.result = redacted(message.result, self._secrets)
+            case JSONRPCError():
+                message.error.message = redacted(message.error.message, self._secrets)
+                message.error.data = redacted(message.error.data, self._secrets)
+            case JSONRPCNotification() | JSONRPCRequest():
+                message.params = redacted(message.params, self._secrets)
 
     async def __aenter__(self) -> Self:
         await self._inner.__aenter__()

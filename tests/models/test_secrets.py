@@ -1,6 +1,10 @@
 """Secrets are written by people and read by nobody, on no path."""
 
+import logging
+
 from odoo.exceptions import AccessError, ValidationError
+from odoo.service.model import call_kw
+from psycopg2 import IntegrityError
 
 from .common import AiCase, offered
 
@@ -114,3 +118,20 @@ class TestSecrets(AiCase):
                 self.assertNotIn("warning", record.with_user(self.mia).onchange(unchanged, [field], {field: {}}))
                 bare = record.copy()
                 self.assertNotIn("warning", bare.with_user(self.mia).onchange(values, [field], {field: {}}))
+
+    def test_a_call_is_logged_without_the_secrets_that_it_brings(self):
+        servers = self.env["mcp.server"].with_user(self.mia)
+        values = {"name": "Logged", "scope": "shared", "url": "http://one.example/mcp", "token": SECRET}
+        nested = {"mcp_server_ids": [(0, 0, {**values, "headers": {"X-Key": SECRET}})]}
+        with self.assertLogs("odoo.service.model", logging.DEBUG) as log:
+            call_kw(servers, "create", [[values]], {})
+            call_kw(self.provider.with_user(self.mia), "write", [self.provider.ids], {"vals": {"api_key": SECRET}})
+            call_kw(self.assistant.with_user(self.mia), "write", [self.assistant.ids, nested], {})
+        self.assertEqual(len(log.output), 3)
+        self.assertIn("Logged", log.output[0])
+        self.assertNotIn(SECRET, "".join(log.output))
+        self.assertEqual(self.provider._model_spec("small").api_key, SECRET)
+
+    def test_a_query_that_fails_is_not_logged_with_the_secret_that_it_would_store(self):
+        with self.assertNoLogs("odoo.sql_db"), self.assertRaises(IntegrityError), self.env.cr.savepoint():
+            self.provider.write({"timeout": -1, "api_key": SECRET})

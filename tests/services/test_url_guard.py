@@ -51,7 +51,8 @@ def test_no_spelling_of_an_internal_address_passes(url):
 
 
 @pytest.mark.parametrize(("url", "is_internal"), [
-    ("http://LOCALHOST./", True), ("http://127.0.0.1./", True), ("http://odoo.localhost/", True), ("http://nas.local:8080/mcp", True),
+    ("http://LOCALHOST./", True), ("http://127.0.0.1./", True), ("http://odoo.localhost/", True),
+    ("http://nas.local:8080/mcp", True),
     ("http://metadata.google.internal/", True), ("http://[fe80::1]/", True),
     ("https://1.1.1.1/", False), ("https://tools.example.com/mcp", False), ("https://local.example.com/", False),
     ("http://" + "a" * 70 + ".example/", False),
