@@ -1,15 +1,19 @@
 """A conversation with an assistant on a live server, and what became of its runs as the database has it."""
 
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from dev import processes
 from tests.fakes.mcp_servers import McpHttpServer
 from tests.fakes.model_server import ModelServer
-from tests.live import LiveServer, Person
+from tests.live import LiveServer, Person, clean_environment
 
+RUNNER_START_S = 40  # a busy machine imports Odoo and the engine slowly
 ENDED = ("done", "error", "cancelled")
 
 
@@ -82,6 +86,25 @@ def open_room(server: LiveServer, model: ModelServer, person: Person | None = No
     assistant_id = admin.call("ai.assistant", "create", [values])[0]
     person = person or server.person("ann")
     return Room(server, model, person, assistant_id, person.call("ai.assistant", "open_chat", [assistant_id]))
+
+
+@contextmanager
+def a_runner(server: LiveServer) -> Iterator[processes.Child]:
+    """`odoo-bin ai_runner` beside the server, at work by now, until the block ends."""
+    newest = "SELECT coalesce(max(id), 0) FROM procrastinate_workers"
+    before = server.sql(newest)
+    child = processes.start(
+        "runner",
+        [sys.executable, str(server.base.odoo_bin), "ai_runner", f"--database={server.db}"],
+        log=server.log.path.with_suffix(".runner.log"),
+        # Odoo looks for an addon's command before it reads the arguments
+        env={**clean_environment(), "ODOO_RC": str(server.log.path.with_suffix(".conf"))},
+    )
+    try:
+        server.eventually(lambda: server.sql(newest) > before, RUNNER_START_S)
+        yield child
+    finally:
+        child.stop(20)
 
 
 @pytest.fixture

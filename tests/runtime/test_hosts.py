@@ -2,17 +2,14 @@
 
 import json
 import socket
-import sys
 from collections.abc import Callable
-from contextlib import contextmanager
 
 import httpx2
 
-from dev import processes
 from tests.fakes.mcp_servers import McpHttpServer
 from tests.fakes.model_server import ModelServer, calls, hold, text
-from tests.live import LiveServer, clean_environment
-from tests.runtime.conftest import Room, open_room
+from tests.live import LiveServer
+from tests.runtime.conftest import Room, a_runner, open_room
 
 TAKEOVER_S = 15  # what the design promises
 START_S = 10  # a busy machine imports the engine slowly
@@ -176,19 +173,3 @@ def test_the_gevent_process_streams_a_run_of_an_http_worker(start_live: Callable
         gate.release()
         assert [frame["type"] for frame in frames] == ["chunk", "step", "done"]
     assert room.server.log.errors() == []
-
-
-@contextmanager
-def a_runner(server: LiveServer):
-    """`odoo-bin ai_runner` beside the server, until the block ends."""
-    child = processes.start(
-        "runner",
-        [sys.executable, str(server.base.odoo_bin), "ai_runner", f"--database={server.db}"],
-        log=server.log.path.with_suffix(".runner.log"),
-        # Odoo looks for an addon's command before it reads the arguments
-        env={**clean_environment(), "ODOO_RC": str(server.log.path.with_suffix(".conf"))},
-    )
-    try:
-        yield child
-    finally:
-        child.stop(20)
