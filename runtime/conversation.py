@@ -1,9 +1,10 @@
 """What a run's model is told of the conversation: read from records, the newest first, and no more than it can read.
 
-What exactly goes into a request is for `services.history` to say. Here it is estimated before anything is loaded, so that
-a conversation of any length costs no more than the part of it that is told.
+What exactly goes into a request is for `services.history` to say. Here it is estimated before anything is loaded, so
+that a conversation of any length costs no more than the part of it that is told.
 """
 
+from itertools import starmap
 from typing import NamedTuple
 
 from odoo.tools import SQL
@@ -14,8 +15,9 @@ from ..services.messages import Message, ToolResult
 from ..services.states import ToolCallState
 
 MAX_MESSAGES = 1_000  # however short they are
+LOOKED_AT_FIRST = 100  # messages; enough for most models or conversations
+LOOKED_AT_CHARS = 4_000  # of a message, to estimate how much of it is text
 MAX_BYTES = 8 * 1024 * 1024  # as they are stored, with markup and reasoning, which models are not told
-LOOKED_AT_CHARS = 20_000  # of a message, to estimate how much of it is text
 
 
 class _Said(NamedTuple):
@@ -44,22 +46,29 @@ def read(run, assistant, room) -> tuple[list[Message], list[Notice]]:
 
 def _newest(run, assistant, room_tokens) -> tuple[list[_Said], bool]:
     """The newest messages up to the question, as many as there is room for; and whether that is all of them."""
-    limit = min(MAX_MESSAGES, room_tokens // context.MESSAGE_TOKENS + 1)
-    found = _look(run, assistant, limit + 1)
-    chosen, tokens, size = [], 0, 0
-    for said in found[:limit]:
+    for limit in (LOOKED_AT_FIRST, MAX_MESSAGES):
+        found = _look(run, assistant, limit + 1)
+        fitting = _fitting(found[:limit], room_tokens)
+        if len(fitting) < limit:
+            break
+    return fitting, len(fitting) == len(found)
+
+
+def _fitting(found, room_tokens) -> list[_Said]:
+    """As many of these messages as there is room for, and the first in any case: it is the question."""
+    tokens, size = 0, 0
+    for count, said in enumerate(found):
         tokens += context.MESSAGE_TOKENS + said.text_bytes // context.CHARS_PER_TOKEN
         size += said.stored_bytes
-        if chosen and (tokens > room_tokens or size > MAX_BYTES):
-            break
-        chosen.append(said)
-    return chosen, len(chosen) == len(found)
+        if count and (tokens > room_tokens or size > MAX_BYTES):
+            return found[:count]
+    return found
 
 
 def _look(run, assistant, limit) -> list[_Said]:
     """The newest messages up to the question, newest first; in one query, which reads no more of them than it must."""
     run.env.flush_all()
-    rows = run.env.execute_query(SQL(
+    return list(starmap(_Said, run.env.execute_query(SQL(
         """
         SELECT said.id,
                reply.id,
@@ -68,11 +77,13 @@ def _look(run, assistant, limit) -> list[_Said]:
                     WHERE earlier.trigger_message_id = said.id AND earlier.id < %(run)s
                       AND (earlier.message_id > %(question)s OR earlier.finished_at IS NULL)
                ),
-               CASE WHEN reply.id IS NULL
-                    THEN octet_length(regexp_replace(left(said.body, %(looked_at)s), '<[^>]*>', '', 'g'))
-                    ELSE octet_length(reply.text)
-               END + results.bytes,
-               octet_length(said.body) + coalesce(pg_column_size(reply.transcript), 0) + results.bytes
+               results.bytes + coalesce(
+                   CASE WHEN reply.id IS NULL
+                        THEN octet_length(regexp_replace(left(said.body, %(looked_at)s), '<[^>]*>', '', 'g'))
+                        ELSE octet_length(reply.text)
+                   END, 0
+               ),
+               results.bytes + coalesce(octet_length(said.body), 0) + coalesce(pg_column_size(reply.transcript), 0)
           FROM mail_message said
      LEFT JOIN ai_run reply ON reply.message_id = said.id
     CROSS JOIN LATERAL (
@@ -86,8 +97,7 @@ def _look(run, assistant, limit) -> list[_Said]:
         """,
         run=run.id, question=run.trigger_message_id.id, channel=run.channel_id.id, assistant=assistant.id,
         looked_at=LOOKED_AT_CHARS, limit=limit,
-    ))
-    return [_Said(*ids, int(text or 0), int(stored or 0)) for *ids, text, stored in rows]
+    ))))
 
 
 def _remembered(run, assistant, newest, room) -> list[history.StoredMessage]:
@@ -98,7 +108,7 @@ def _remembered(run, assistant, newest, room) -> list[history.StoredMessage]:
     the model sees what has been answered, and the newest question is the last.
     """
     said = run.env["mail.message"].browse(message.id for message in newest)
-    earlier = run.browse(id_ for message in newest for id_ in message.earlier_run_ids)
+    earlier = run.browse(sorted(id_ for message in newest for id_ in message.earlier_run_ids))
     runs = earlier | run.browse(message.run_id for message in newest if message.run_id)
     runs.fetch(["assistant_id", "message_id", "text", "transcript", "trigger_message_id"])
     place = {message.id: (message.id, 0) for message in said}
@@ -109,6 +119,7 @@ def _remembered(run, assistant, newest, room) -> list[history.StoredMessage]:
     conversation = said | runs.message_id
     conversation.fetch(["attachment_ids", "author_guest_id", "author_id", "body", "email_from"])
     conversation = conversation.filtered(lambda message: not message._ai_is_deleted())
+    conversation.author_id.fetch(["name", "partner_share"])
     own = runs.filtered(lambda other: other.assistant_id == assistant)
     shown = with_images(_calls(own), room)
     replies = {reply.message_id: reply for reply in runs}

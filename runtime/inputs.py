@@ -78,6 +78,7 @@ def _check_access(channel, assistant) -> None:
 
 def _model(assistant):
     # sudo: ai.assistant, ai.provider - how the assistant answers is its managers' secret; its users only get the answer
+    assistant.provider_id.fetch(["active", "base_url", "guarded", "stored_api_key", "timeout"])  # in one query
     if not assistant.provider_id or not assistant.provider_id.active:
         raise NotConfigured("This assistant has no provider. Ask its manager to choose one.")
     if not assistant.model:

@@ -173,15 +173,14 @@ async def open_tools(
     usable, notices = await _drop_unreachable(names, pool)
     offered: dict[str, Tool] = {}
     for name, spec in usable.items():
+        if len(offered) == MAX_TOOLS:  # the schemas of the others are not even looked at
+            text = f"Only the first {MAX_TOOLS} of the assistant's {len(usable)} tools are used."
+            notices.append(Notice("too_many_tools", text))
+            break
         try:
             offered[name] = Tool(name, spec, fit_schema(spec.input_schema))
         except UnusableSchema as error:
             notices.append(Notice("tool_unusable", f"The tool {spec.name} of {spec.server.name} is left out: {error}."))
-    if len(offered) > MAX_TOOLS:
-        notices.append(Notice(
-            "too_many_tools", f"Only the first {MAX_TOOLS} of the assistant's {len(offered)} tools are used."
-        ))
-        offered = dict(list(offered.items())[:MAX_TOOLS])
     return LimitedTools(PooledTools(offered, pool), limits), notices
 
 
