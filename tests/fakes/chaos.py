@@ -31,7 +31,7 @@ PATIENCE_S = 1.5  # of providers and servers: silence is frequent here
 HANG_S = 45.0  # without any run that ends
 TICK_S = 0.05
 MAX_ROUNDS = 6
-TROUBLE = 0.05  # the odds that something is wrong with a request to a server of tools
+TROUBLE = 0.02  # the odds that something is wrong with a request to a server of tools
 FAULTY = 0.5  # … with a reply of the model
 STOPPED = 0.06  # … that somebody stops a run
 NUMBER = re.compile(r"#(\d+)\b")
@@ -93,6 +93,13 @@ class Chaos(AbstractContextManager):
         """How many runs ended how."""
         return Counter(run["error_code"] or run["state"] for run in self._runs())
 
+    def calls(self) -> Counter[str]:
+        """How many calls of tools ended how."""
+        return Counter(dict(self._live.sql(
+            "SELECT call.state, count(*) FROM ai_tool_call call JOIN ai_run run ON run.id = run_id"
+            " WHERE channel_id = ANY(%s) GROUP BY call.state", list(self._channels),
+        )))  # fmt: skip
+
     def violations(self) -> list[str]:
         """What must not be, in words; after `run`."""
         problems = [f"A request is invalid: {problem}" for problem in self._invalid]
@@ -150,7 +157,7 @@ class Chaos(AbstractContextManager):
         for number in range(count):
             some = self._random.sample(servers, 2)
             assistant = admin.create(
-                "ai.assistant", name=f"Chaos {number}", provider_id=provider, model=f"chaos-{number % 5}",
+                "ai.assistant", name=f"Chaos {number}", provider_id=provider, model=f"chaos-{number}",
                 max_rounds=MAX_ROUNDS, mcp_server_ids=[(6, 0, some)],
             )  # fmt: skip
             yield admin.call("ai.assistant", "open_chat", [assistant], new=True)

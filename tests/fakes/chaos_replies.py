@@ -55,10 +55,10 @@ class Asked:
         self.tools = tools
         self._called = 0
 
-    def call(self, name: str = "") -> dict[str, str]:
-        """A call of a tool that there is, as the fields of a fragment; `name` is one that there is not."""
+    def call(self) -> dict[str, str]:
+        """A call of a tool that there is, as the fields of a fragment."""
         self._called += 1
-        name = name or self.random.choice(self.tools or ["missing"])
+        name = self.random.choice(self.tools or ["missing"])
         word = max((word for word in ARGUMENTS if name.endswith(word)), key=len, default="")
         arguments = ARGUMENTS[word](f"{self.mark}.{self._called}") if word else {}
         return {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
@@ -175,6 +175,11 @@ def _thoughtful(ask: Asked) -> Reply:
     return _calling(delta(reasoning_content=f"{ask.mark} thinks"), delta(reasoning="."), calls)
 
 
+def _calling_nobody(ask: Asked) -> Reply:
+    name = ask.random.choice(["missing", "functions.echo", "größe", ""])
+    return _calling(call_delta(0, id=new_call_id(), **{**ask.call(), "name": name}))
+
+
 def _torn(ask: Asked) -> Reply:
     return text(f"{ask.mark} says {WORDS}").sliced(ask.random.randint(1, 7))
 
@@ -220,10 +225,7 @@ FAULTS: dict[int, list[Callable[[Asked], Reply]]] = {
     16: [lambda ask: text(), lambda ask: sse("[DONE]"), lambda ask: status(200)],
     17: [_thoughtful],
     18: [lambda ask: error(400, "Unknown parameter: 'stream_options.include_usage'.", param="stream_options")],
-    20: [
-        lambda ask: _calling(call_delta(0, id=new_call_id(), **ask.call(name)))
-        for name in ("missing", "functions.echo", "größe", "")
-    ],
+    20: [_calling_nobody],
     24: [
         lambda ask: status(429, {"Retry-After": "0.5"}), lambda ask: status(500), lambda ask: status(503),
         lambda ask: status(502, {"Content-Type": "text/html"}, HTML), lambda ask: raw(), lambda ask: sse(Reset()),

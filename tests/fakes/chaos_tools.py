@@ -28,10 +28,10 @@ class UnreliableServer(McpHttpServer):
     def be_moody(self) -> None:
         """Do something to everybody who is connected, or let some of the calls that are held go on."""
         match self._random.random():
-            case chance if chance < 0.02:
+            case chance if chance < 0.005:
                 self.stop()
                 self.start()
-            case chance if chance < 0.06:
+            case chance if chance < 0.02:
                 self.drop_connections()
             case _:
                 self.release(self._random.randint(0, 2))
