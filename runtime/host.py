@@ -68,6 +68,19 @@ class Host:
         """Whether it has ended by itself, long enough ago to be tried again."""
         return self._ended_at is not None and time.monotonic() > self._ended_at + REFUSED_S
 
+    @property
+    def has_ended(self) -> bool:
+        return self._ended_at is not None
+
+    def responds(self, within: float) -> bool:
+        """Whether its loop does something that it is asked to, in time."""
+        answered = threading.Event()
+        if self._loop is None:
+            return False
+        with contextlib.suppress(RuntimeError):  # it has just ended
+            self._loop.call_soon_threadsafe(answered.set)
+        return answered.wait(within)
+
     def ask_to_stop(self) -> None:
         self._stop_asked = True
         if self._loop is not None:

@@ -1,0 +1,200 @@
+"""`odoo-bin ai_runner` as whoever runs services sees it: its start, its end, its exit code, what it says of itself."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from dev import processes
+from tests.fakes.model_server import ModelServer, hold, text
+from tests.live import LiveServer, clean_environment
+from tests.runtime.conftest import Room, open_room
+
+STOP_S = 10  # a container is killed then
+PATIENCE_S = 40
+
+
+@pytest.fixture(scope="module")
+def office(live_base) -> LiveServer:
+    """A server that executes no runs itself."""
+    server = live_base.new_server(options={"ai_discuss_runner": "external"})
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def room(office: LiveServer, model: ModelServer) -> Room:
+    return open_room(office, model)
+
+
+def arguments(server: LiveServer, *more: str) -> list[str]:
+    return [sys.executable, str(server.base.odoo_bin), "ai_runner", *more]
+
+
+def environment(server: LiveServer) -> dict[str, str]:
+    return {**clean_environment(), "ODOO_RC": str(server.log.path.with_suffix(".conf"))}
+
+
+@contextmanager
+def a_runner(server: LiveServer, db: str, **variables: str):
+    """A runner and its log, until the block ends."""
+    log = server.log.path.with_suffix(".runner.log")
+    child = processes.start(
+        "runner", arguments(server, f"--database={db}"), log=log, env={**environment(server), **variables}
+    )
+    try:
+        yield child
+    finally:
+        child.stop(STOP_S)
+
+
+def health(server: LiveServer, db: str | None = None) -> tuple[int, str]:
+    answer = ask(server, "--health", f"--database={db or server.db}")
+    return answer.returncode, answer.stdout
+
+
+def ask(server: LiveServer, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments(server, *more), check=False, env=environment(server),
+        capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+
+
+def test_health_is_one_line_and_an_exit_code(room: Room):
+    room.say("Is anybody there?")
+    code, line = health(room.server)
+    assert code == 1
+    assert line.startswith("no host is alive: 0 hosts, 0 runs running, 1 queued (oldest ")
+    with a_runner(room.server, room.server.db):
+        gate = hold()
+        room.model.script(text("Yes", gate))
+        gate.wait_reached(PATIENCE_S)
+        assert health(room.server) == (0, "ok: 1 host, 1 runs running, 0 queued, 0 waiting for approval\n")
+        gate.release()
+        room.ended()
+
+
+def test_health_tells_a_run_that_no_host_begins_from_one_that_waits_behind_another(room: Room):
+    room.say("First")
+    room.say("Second")
+    server = room.server
+    server.sql("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() + interval '1 minute')")
+    server.sql("UPDATE procrastinate_events SET at = at - interval '2 minutes' WHERE type = 'deferred'")
+    try:
+        code, line = health(server)
+        assert (code, line.startswith("no host begins a run: 1 host, 0 runs running, 2 queued (oldest 12")) == (1, True)
+        first = server.sql("SELECT min(id) FROM procrastinate_jobs WHERE status = 'todo'")[0][0]
+        server.sql("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s", first)
+        assert health(server) == (0, "ok: 1 host, 0 runs running, 2 queued, 0 waiting for approval\n")
+    finally:
+        server.sql("DELETE FROM procrastinate_jobs")
+        server.sql("DELETE FROM procrastinate_workers")
+        server.sql("DELETE FROM ai_run")
+
+
+def test_health_says_what_is_missing(office: LiveServer):
+    code, line = health(office, "postgres")
+    assert (code, line.split(":")[0]) == (1, "AI Assistants for Discuss is not installed there")
+    code, line = health(office, f"{office.db},no_such_database")
+    assert code == 1
+    assert 'no_such_database: the database cannot be read (' in line
+
+
+def test_a_runner_that_is_asked_to_end_hands_its_runs_back_and_exits_with_0(room: Room):
+    with a_runner(room.server, room.server.db) as runner:
+        gate = hold()
+        room.model.script(text("It was a dark ", gate))
+        room.say("Tell me a story.")
+        gate.wait_reached(PATIENCE_S)
+        asked_at = time.monotonic()
+        runner.process.send_signal(signal.SIGTERM)
+        assert runner.process.wait(STOP_S) == 0
+        assert time.monotonic() - asked_at < STOP_S
+        assert [(run["state"], run["attempt"]) for run in room.runs()] == [("queued", 2)]
+        room.model.script(text("It was a sunny day."))
+    with a_runner(room.server, room.server.db):
+        assert room.ended(within=PATIENCE_S)[0]["state"] == "done"
+
+
+def test_a_runner_waits_for_its_databases_serves_all_of_them_and_tells_systemd(office, live_base, tmp_path):
+    other = live_base.new_server()
+    later = f"{other.db}_later"
+    rename(other, other.db, later)
+    runner_of_both = a_runner(office, f"{office.db},{other.db}", NOTIFY_SOCKET=str(tmp_path / "notify"))
+    with listening(tmp_path / "notify") as systemd, runner_of_both as runner:
+        office.eventually(lambda: f"Waiting for the database {other.db}" in runner.log.read_text(), PATIENCE_S)
+        rename(other, later, other.db)
+        assert systemd.recv(1000) == b"READY=1"
+        while not (message := systemd.recv(1000)).startswith(b"STATUS="):
+            assert message == b"WATCHDOG=1"
+        assert message.count(b"ok: 1 host,") == 2
+        runner.process.send_signal(signal.SIGTERM)
+        while systemd.recv(1000) != b"STOPPING=1":
+            pass
+        assert runner.process.wait(STOP_S) == 0
+    other.close()
+
+
+def rename(server: LiveServer, old: str, new: str) -> None:
+    with server.base.connect("postgres") as connection:
+        connection.execute(f"ALTER DATABASE {old} RENAME TO {new}")
+
+
+@contextmanager
+def listening(path):
+    """What systemd hears."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(PATIENCE_S)
+        yield listener
+
+
+def test_a_runner_goes_on_after_its_database_was_away(room: Room):
+    db = room.server.db
+    with a_runner(room.server, db) as runner:
+        room.model.script(text("Yes."))
+        room.say("Are you there?")
+        room.ended(within=PATIENCE_S)
+        with room.server.base.connect("postgres") as connection:
+            connection.execute(f"ALTER DATABASE {db} ALLOW_CONNECTIONS false")
+            connection.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{db}'")
+            assert health(room.server)[0] == 1
+            connection.execute(f"ALTER DATABASE {db} ALLOW_CONNECTIONS true")
+        room.server._connection = None
+        room.model.script(text("Still here."))
+        room.server.eventually(lambda: can_say(room), PATIENCE_S)
+        assert room.ended(2, within=PATIENCE_S)[1]["state"] == "done"
+        assert runner.running
+
+
+def can_say(room: Room) -> bool:
+    try:
+        return bool(room.say("And now?"))
+    except Exception:
+        return False
+
+
+def test_a_runner_of_a_database_whose_runs_are_not_its_own_ends_with_an_error(room: Room):
+    room.server.sql("UPDATE ir_config_parameter SET value = 'another' WHERE key = 'ai_discuss.database_uuid'")
+    try:
+        with a_runner(room.server, room.server.db) as runner:
+            assert runner.process.wait(PATIENCE_S) == 1
+            assert "is a copy of another database" in runner.log.read_text()
+    finally:
+        room.server.sql(
+            "UPDATE ir_config_parameter SET value = (SELECT value FROM ir_config_parameter WHERE key = 'database.uuid')"
+            " WHERE key = 'ai_discuss.database_uuid'"
+        )
+
+
+def test_a_runner_without_a_database_says_so(office: LiveServer):
+    answer = ask(office)
+    assert answer.returncode == 1
+    assert "Say whose runs to execute" in answer.stderr
