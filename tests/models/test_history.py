@@ -1,8 +1,9 @@
 """What a next run is asked: earlier runs that wait or were ended, images of tools, what fits, who says what."""
 
 import base64
+from unittest.mock import patch
 
-from odoo.addons.ai_discuss.runtime import inputs
+from odoo.addons.ai_discuss.runtime import conversation, inputs
 from odoo.addons.ai_discuss.services import context, history
 from odoo.addons.ai_discuss.services.errors import ModelEmpty
 from odoo.addons.ai_discuss.services.messages import (
@@ -22,6 +23,7 @@ from odoo.addons.ai_discuss.services.transcript import encode_turn
 
 from .common import RunCase
 
+LONG = 300  # messages, each with a word
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"pixels" * 10).decode()
 
 
@@ -211,6 +213,91 @@ class TestRoom(HistoryCase):
         self.env["mcp.tool"].create({"server_id": server.id, "name": "talk", "description": "d" * 40_000})
         self.assistant.mcp_server_ids = server
         self.assertAlmostEqual(plain - inputs.load(self.running()).room.tokens, 10_000, delta=50)
+
+
+class TestLongConversations(HistoryCase):
+    """Of what does not fit, nothing is read; and nobody is left in the belief that all of it was."""
+
+    def said_before(self, *bodies, **values):
+        """Messages of Ann, as they are stored."""
+        return self.env["mail.message"].create([
+            {
+                "model": "discuss.channel", "res_id": self.channel.id, "message_type": "comment",
+                "author_id": self.ann.partner_id.id, "body": body, **values,
+            }
+            for body in bodies
+        ])
+
+    def loaded(self):
+        """A next run's inputs, what was said as numbers, and how many messages were read for it."""
+        run = self.running()
+        self.env.flush_all()
+        self.env.invalidate_all()
+        loaded = inputs.load(run)
+        told = [int(message.text) for message in loaded.messages if message.text.isdigit()]
+        return loaded, told, self.in_memory("mail.message", "body")
+
+    def in_memory(self, model, field):
+        """Of how many records this was read."""
+        return len(self.env[model]._fields[field]._get_cache(self.env))
+
+    def test_a_conversation_is_told_as_far_back_as_its_model_reads(self):
+        self.said_before(*map("<p>{}</p>".format, range(LONG)))
+        loaded, told, _read = self.loaded()
+        self.assertEqual((told, loaded.notices), (list(range(LONG)), ()))
+
+    def test_of_a_conversation_that_is_too_long_only_the_part_is_read_that_fits(self):
+        self.said_before(*map("<p>{}</p>".format, range(LONG)))
+        self.describe_model(context_tokens=640)  # half of three quarters of it: 240, of which a number takes 6
+        loaded, told, read = self.loaded()
+        self.assertEqual([notice.code for notice in loaded.notices], ["history_trimmed"])
+        self.assertEqual(told, list(range(LONG))[-len(told):])
+        self.assertGreater(len(told), 30)
+        self.assertLess(read, 50)
+
+    def test_however_short_messages_are_there_is_a_limit_of_them_and_people_are_told(self):
+        self.said_before(*map("<p>{}</p>".format, range(LONG)))
+        with patch.multiple(conversation, LOOKED_AT_FIRST=10, MAX_MESSAGES=50):
+            loaded, told, read = self.loaded()
+        self.assertEqual(told, list(range(LONG))[-49:])
+        self.assertEqual((read, [notice.code for notice in loaded.notices]), (50, ["history_trimmed"]))
+
+    def test_markup_takes_no_room(self):
+        self.said_before(*(f'<p class="{"o_wide " * 100}">{number}</p>' for number in range(20)))
+        self.describe_model(context_tokens=640)
+        loaded, told, _read = self.loaded()
+        self.assertEqual((told, loaded.notices), (list(range(20)), ()))
+
+    def test_what_takes_too_much_memory_is_not_read_however_little_of_it_is_text(self):
+        self.said_before("<p>1</p>")
+        self.said_before(f'<p class="{"o_wide " * 2_000}">2</p>')
+        with patch.object(conversation, "MAX_BYTES", 10_000):
+            loaded, told, read = self.loaded()
+        self.assertEqual((told, read, [notice.code for notice in loaded.notices]), ([], 1, ["history_trimmed"]))
+
+    def test_what_tools_returned_long_ago_is_not_read_where_it_does_not_fit(self):
+        for number in range(3):
+            run, _said = self.asking("c1")
+            self.ended(run, "c1", text=f"{number}" * 4_000)
+            run._finish(RunState.DONE, "There.")
+        self.describe_model(context_tokens=4_000)  # half of three quarters of it: one result and a half
+        loaded, _told, _read = self.loaded()
+        self.assertEqual([message.text[0] for message in loaded.messages if isinstance(message, ToolMessage)], ["2"])
+        self.assertIsInstance(loaded.messages[0], UserMessage)
+        self.assertEqual(self.in_memory("ai.tool.call", "response"), 1)
+
+    def test_a_question_is_read_even_where_it_alone_is_too_long(self):
+        self.describe_model(context_tokens=640)
+        run = self.request("long " * 1_000).sudo()
+        run._begin(1)
+        self.assertIn("long long", inputs.load(run).messages[-1].text)
+
+    def test_what_others_say_elsewhere_is_not_told(self):
+        self.said_before("<p>1</p>", res_id=self.assistant.with_user(self.bob).open_chat())
+        self.said_before("<p>2</p>", message_type="notification")
+        self.said_before("<p>3</p>", model="res.partner", res_id=self.ann.partner_id.id)
+        _loaded, told, _read = self.loaded()
+        self.assertEqual(told, [])
 
 
 class TestNames(RunCase):

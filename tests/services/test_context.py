@@ -83,6 +83,12 @@ def test_more_tools_than_the_model_can_read_leave_no_room_at_all():
 # -- the conversation
 
 
+def test_what_is_only_the_end_of_a_conversation_begins_with_a_person():
+    messages = [SystemMessage("Be brief."), AssistantMessage("… or so."), UserMessage("Why?"), AssistantMessage("So.")]
+    assert trim([*messages, QUESTION], 1_000) == [*messages, QUESTION]
+    assert trim([*messages, QUESTION], 1_000, is_complete=False) == [messages[0], *messages[2:], QUESTION]
+
+
 def test_calls_and_their_results_are_kept_or_dropped_together():
     messages = [
         UserMessage("x" * 100),
