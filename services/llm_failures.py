@@ -255,6 +255,7 @@ def _redirected(response: httpx2.Response, spec: ModelSpec) -> Failure:
     with suppress(httpx2.InvalidURL, KeyError):
         url = response.url.join(response.headers["location"])
         target = f"{url.scheme}://{_place(url)}{url.path}".removesuffix("/chat/completions").removesuffix("/models")
+    target = redacted(target, _secrets_of(spec))
     text = f"The model provider at {host_of(spec)} redirects to {target}, which was not followed."
     return Failure(ModelRefused(f"{text} If it is right, make it the provider's base URL."), response.status_code)
 
@@ -274,6 +275,10 @@ def _place(url: httpx2.URL) -> str:
     return url.netloc.decode("ascii")  # without user and password
 
 
+def _secrets_of(spec: ModelSpec) -> tuple[str, ...]:
+    return tuple(filter(None, [spec.api_key.strip()]))
+
+
 _KEYS = re.compile(r"\b(?:sk|pk|gsk|xai|key)-[\w*.-]{6,}|\bBearer\s+\S+", re.IGNORECASE)
 
 
@@ -285,7 +290,7 @@ def _quote(body: Any, spec: ModelSpec) -> str:
     text = message if isinstance(message, str) else json.dumps(message, ensure_ascii=False)
     if not text.strip() or text.lstrip().startswith("<"):  # a web page says nothing to people
         return ""
-    text = redacted(text, tuple(filter(None, [spec.api_key.strip()])))
+    text = redacted(text, _secrets_of(spec))
     text = " ".join(_KEYS.sub(MARK, text).split())
     text = "".join(character for character in text if character.isprintable())
     return f" It says: “{text if len(text) <= MAX_QUOTE else text[:MAX_QUOTE] + '…'}”"
