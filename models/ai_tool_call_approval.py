@@ -27,7 +27,7 @@ class AiToolCall(models.Model):
     )
     has_changed = fields.Boolean(
         "Tool Changed", readonly=True,
-        help="Its server has changed the tool since the assistant asked for the call: a person has to look at it (again).",
+        help="Its server has changed the tool since the assistant asked for the call: somebody has to look again.",
     )
     definition_hash = fields.Char(readonly=True, groups=fields.NO_ACCESS)  # of the tool as it was offered or shown last
     read_only = fields.Boolean(related="tool_id.read_only")

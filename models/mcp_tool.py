@@ -124,7 +124,9 @@ class McpTool(models.Model):
             is_given = server in channel._ai_servers_for(user)
         else:
             given = [
-                ("id", "=", assistant.id), ("mcp_server_ids", "in", server.ids), ("disabled_tool_ids", "not in", self.ids)
+                ("id", "=", assistant.id),
+                ("mcp_server_ids", "in", server.ids),
+                ("disabled_tool_ids", "not in", self.ids),
             ]
             is_given = bool(assistant.search_fetch(given, ["approval"]))  # its rule is asked for next
         return is_given and server._is_callable() and bool(self._usable(assistant))

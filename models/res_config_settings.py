@@ -76,8 +76,8 @@ class ResConfigSettings(models.TransientModel):
         return self._ai_number("ai_approval_hours")
 
     def _ai_number(self, field):
-        """What is in force. A parameter may have been written by hand: what is no number counts for nothing, what is out
-        of bounds for the nearest that is not."""
+        """What is in force. A parameter may have been written by hand: what is no number counts for nothing, what is
+        out of bounds for the nearest that is not."""
         name, unit, low, high = NUMBERS[field]
         # sudo: ir.config_parameter - how long a result may be, or a call may wait, is no secret
         written = self.env["ir.config_parameter"].sudo().get_param(f"ai_discuss.{name}", DEFAULTS[name])

@@ -1,7 +1,7 @@
 """What people do with runs: stop them, from wherever they are, and decide on their calls. Who may, what comes of it."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from unittest.mock import patch
 
 from odoo import fields
@@ -169,7 +169,7 @@ class TestExpiry(ControlCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.noon = datetime(2026, 1, 1, 12)
+        cls.noon = fields.Datetime.to_datetime("2026-01-01 12:00:00")
 
     def asked(self, count=1, hours=24):
         """A run that has waited for so many decisions, each of which has come so many hours after the first."""
@@ -241,7 +241,7 @@ class TestExpiry(ControlCase):
                     form.ai_approval_hours = hours
                 form.record.execute()
             _run, (call,) = self.park("pending")
-            self.assertEqual(call.expires_at, expected and call.requested_at + timedelta(hours=expected) or False)
+            self.assertEqual(call.expires_at, bool(expected) and call.requested_at + timedelta(hours=expected))
 
     def test_a_setting_that_makes_no_sense_is_refused(self):
         with self.assertRaisesRegex(ValidationError, "“Approvals Expire” must be between"):
