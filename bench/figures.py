@@ -1,8 +1,14 @@
 """A figure beside its reference and its goal, as a row of a table."""
 
+import os
+import re
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+_Case = TypeVar("_Case")
 
 COLUMNS = ("what", "measured", "reference", "compared", "goal", "")
 
@@ -37,14 +43,30 @@ def counted(what: str, number: int, of: int) -> tuple[str, ...]:
     return what, str(number), str(of), "", "all", _verdict(number == of)
 
 
+def left(what: str, after: int, before: int, more_at_most: int = 0) -> tuple[str, ...]:
+    """What there is after something that should leave nothing behind, beside what there was before."""
+    more = after - before
+    return what, str(after), str(before), f"{more:+d}", f"≤ +{more_at_most}", _verdict(more <= more_at_most)
+
+
+def none(what: str, number: int) -> tuple[str, ...]:
+    """How often something happened that must not."""
+    return what, str(number), "", "", "none", _verdict(not number)
+
+
+def weighed(what: str, kilobytes: float, limit: float) -> tuple[str, ...]:
+    """Memory with a limit of its own."""
+    return what, f"{kilobytes:.0f} kB", "", "", f"≤ {limit:g} kB", _verdict(kilobytes <= limit)
+
+
 def quantile(seconds: Sequence[float], part: float) -> float:
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
 
 
-def take_turns(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+def take_turns(cases: Mapping[_Case, Callable[[], float]], rounds: int) -> dict[_Case, float]:
     """The median of what each case returns. One after the other, so that a busy moment of the machine hits all."""
-    seen: dict[str, list[float]] = {name: [] for name in cases}
+    seen: dict[_Case, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, measured in cases.items():
             seen[name].append(measured())
@@ -62,6 +84,39 @@ async def take_turns_async(
             await work()
             seen[name].append(clock() - started)
     return {name: statistics.median(values) for name, values in seen.items()}
+
+
+def memory_kb(pid: int, what: str = "VmRSS") -> int:
+    """What the kernel says of a process: `VmRSS` is now, `VmHWM` the most that it ever was."""
+    return int(re.search(rf"{what}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
+
+
+def processor_seconds(pids: Iterable[int]) -> float:
+    """The processor time that processes have taken so far, all their threads together."""
+    ticks = sum(int(ticks) for pid in pids if (stat := _stat(pid)) for ticks in stat[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started and that are still there."""
+    others = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [other for other in others if parent(other) == pid]
+
+
+def parent(pid: int) -> int | None:
+    return int(stat[1]) if (stat := _stat(pid)) else None
+
+
+def command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def _stat(pid: int) -> list[str]:
+    """`/proc/<pid>/stat` from the state on; empty where the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _ms(seconds: float | None, sign: str = "") -> str:

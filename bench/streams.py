@@ -1,19 +1,14 @@
 """From a `POST` to the model, and from the model's words to a viewer: for one, and for many at a time."""
 
 import asyncio
-import json
-import re
 import time
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx2
 
-from bench import Table, peer, serving
-from bench.figures import COLUMNS, at_most, counted, noted, quantile
+from bench import Table, peer, serving, viewers
+from bench.figures import COLUMNS, at_most, counted, memory_kb, noted, quantile
+from bench.viewers import Seen
 from tests.live import LiveBase, LiveServer
 
 POSTS = 30
@@ -21,17 +16,6 @@ SHORT = "5@0.05"
 STREAMS = {20: "160@0.05", 100: "320@0.05"}  # so long that the first speaks until all have begun, and a while longer
 STARTS_PER_SECOND = 8.0  # people don't press Enter at the same instant; Odoo could not take 100 posts a second
 PATIENCE_S = 60.0
-
-
-@dataclass
-class Seen:
-    """What one viewer has seen, in seconds; moments are of the clock that all processes share."""
-
-    refused: bool = False  # the server said that it was busy
-    is_complete: bool = False  # the run is done
-    asked_after: float = 0.0  # from the POST to the model
-    sent: list[float] = field(default_factory=list)  # when each chunk left the model
-    delays: list[float] = field(default_factory=list)  # how long each was on its way
 
 
 def measure(base: LiveBase) -> Table:
@@ -55,7 +39,7 @@ async def _one_by_one(live: LiveServer, channels: Sequence[int]) -> list[tuple[s
     async with httpx2.AsyncClient(base_url=live.url, headers=headers, timeout=PATIENCE_S) as client:
         for channel in channels:
             plain.append(await _plain_request(client))
-            seen.append(await _view(live, channel))
+            seen.append(await viewers.post(live.url, live.admin.api_key, channel))
     del seen[:2], plain[:2]  # whatever is loaded or compiled once
     asked = [viewer.asked_after for viewer in seen]
     reference = quantile(plain, 0.5)
@@ -71,10 +55,10 @@ async def _one_by_one(live: LiveServer, channels: Sequence[int]) -> list[tuple[s
 
 
 async def _at_once(live: LiveServer, channels: Sequence[int]) -> list[tuple[str, ...]]:
-    viewers = [_view(live, channel, number / STARTS_PER_SECOND) for number, channel in enumerate(channels)]
-    memory = _memory_kb(live.pid, "VmRSS")
-    seen = await asyncio.gather(*viewers)
-    memory = _memory_kb(live.pid, "VmHWM") - memory
+    posts = [_later(live, channel, number / STARTS_PER_SECOND) for number, channel in enumerate(channels)]
+    memory = memory_kb(live.pid, "VmRSS")
+    seen = await asyncio.gather(*posts)
+    memory = memory_kb(live.pid, "VmHWM") - memory
     served = [viewer for viewer in seen if not viewer.refused]
     # Only while all of them speak: what comes before and after is Odoo taking posts and storing replies.
     begin, end = max(viewer.sent[0] for viewer in served), min(viewer.sent[-1] for viewer in served)
@@ -94,11 +78,6 @@ async def _at_once(live: LiveServer, channels: Sequence[int]) -> list[tuple[str,
     ]
 
 
-def _memory_kb(pid: int, what: str) -> int:
-    """What the kernel says of a process: `VmRSS` is now, `VmHWM` the most that it ever was."""
-    return int(re.search(rf"{what}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
-
-
 async def _plain_request(client: httpx2.AsyncClient) -> float:
     started = time.monotonic()
     response = await client.post("/json/2/res.users/context_get", json={})
@@ -106,45 +85,6 @@ async def _plain_request(client: httpx2.AsyncClient) -> float:
     return time.monotonic() - started
 
 
-async def _view(live: LiveServer, channel: int, start_after: float = 0.0) -> Seen:
-    """Post a message and watch the reply. By hand, because a hundred of an HTTP client's streams cost a processor."""
-    await asyncio.sleep(start_after)
-    address = urlsplit(live.url)
-    body = b'{"message": "Go"}'
-    head = (
-        f"POST /api/ai/stream/{channel} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n"
-        f"Authorization: Bearer {live.admin.api_key}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    with closing(writer):
-        posted_at = time.monotonic()
-        writer.write(head.encode() + body)
-        async with asyncio.timeout(PATIENCE_S):
-            return await _watch(reader, posted_at)
-
-
-async def _watch(reader: asyncio.StreamReader, posted_at: float) -> Seen:
-    status = await reader.readline()
-    if b" 503 " in status:
-        return Seen(refused=True)
-    assert b" 200 " in status, status
-    seen = Seen()
-    async for line in reader:
-        if line.startswith(b"data: "):
-            now = time.monotonic()
-            frame = json.loads(line[6:])
-            assert frame["type"] != "error", frame
-            seen.is_complete = frame["type"] == "done" and frame["state"] == "done"
-            if frame["type"] == "chunk":
-                _note(frame["content"], now, posted_at, seen)
-    assert seen.delays, "Nothing came."
-    return seen
-
-
-def _note(text: str, now: float, posted_at: float, seen: Seen) -> None:
-    moments = [int(word) / 1e9 for word in text.split()]
-    if not seen.sent:
-        seen.asked_after = moments.pop(0) - posted_at
-    seen.sent += moments
-    seen.delays += [now - sent_at for sent_at in moments]
+async def _later(live: LiveServer, channel: int, after: float) -> Seen:
+    await asyncio.sleep(after)
+    return await viewers.post(live.url, live.admin.api_key, channel)
