@@ -112,7 +112,7 @@ class AiBudget(models.Model):
         "Cost", help="What they may cost, by the prices on the models' cards. 0: no limit."
     )
     currency_id = fields.Many2one(
-        "res.currency", required=True, default=lambda self: self.env.company.currency_id,
+        "res.currency", compute="_compute_currency_id", store=True, precompute=True, readonly=False, required=True,
         help="The currency of the limit; what was paid in another one is converted at today's rate.",
     )
     # what people see
@@ -135,6 +135,11 @@ class AiBudget(models.Model):
         for budget in self:
             if not budget.name.strip():
                 raise ValidationError(self.env._("A budget needs a name."))
+
+    @api.depends("company_id")
+    def _compute_currency_id(self):
+        for budget in self:
+            budget.currency_id = (budget.company_id or self.env.company).currency_id
 
     @api.depends(
         "max_rounds", "max_seconds", "max_concurrent", "period", "max_runs", "max_tokens", "max_cost", "currency_id"
@@ -401,7 +406,7 @@ class AiBudget(models.Model):
         rows = rows[:SHOWN_PEOPLE]
         if rows and not self.per_person:
             rows.append((self.env._("All together"), self._consumed(domain)))
-        return {"budget": self, "rows": [(name, used, round(100 * self._share(used))) for name, used in rows]}
+        return {"budget": self, "rows": [(name, used, int(100 * self._share(used))) for name, used in rows]}
 
     def _share(self, used):
         """How much of the budget `used` is; of several limits, the one of which least is left."""

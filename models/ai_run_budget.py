@@ -56,7 +56,7 @@ class AiRun(models.Model):
         budgets = self.env["ai.budget"]._applying(self.assistant_id, self.user_id, self.company_id)
         return budgets.with_context(lang=self.lang or "en_US")
 
-    def _limit(self, name, otherwise):
+    def _strictest(self, name, otherwise):
         """The strictest limit `name` of the run's budgets and of `otherwise`."""
         return min([otherwise, *filter(None, self._budgets().mapped(name))])
 
