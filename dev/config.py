@@ -17,7 +17,8 @@ ADDON_SETTINGS = """\
 ; The settings of ai_discuss, with their defaults:
 ; ai_discuss_runner = embedded      (every serving process executes runs; "external": only `odoo-bin ai_runner` does)
 ; ai_discuss_stdio = False          (True: administrators may set up MCP servers that are commands on this machine)
-; ai_discuss_http_streams = 4       (how many streams one set of HTTP workers may hold at a time)
+; ai_discuss_http_streams = 1       (how many streams the HTTP workers may hold together; half of them without the line)
+; docs/deployment.md has them all.
 """
 
 
