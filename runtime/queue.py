@@ -124,8 +124,9 @@ def find_lost(cr) -> list[int]:
 def attended() -> SQL:
     """A query of the runs that are executed now or will be: they have a job."""
     return SQL(
-        "SELECT (args->>'run_id')::int FROM procrastinate_jobs WHERE status IN ('todo', 'doing') AND task_name = %s", TASK
-    )
+        "SELECT (args->>'run_id')::int FROM procrastinate_jobs"
+        " WHERE status IN ('todo', 'doing') AND task_name = %s", TASK
+    )  # fmt: skip
 
 
 def is_lost(cr, run_id: int) -> bool:

@@ -16,6 +16,7 @@ from odoo.sql_db import connection_info_for
 from procrastinate import exceptions, job_context, jobs, manager
 from psycopg import sql
 
+from ..services.errors import Unavailable
 from ..services.journal import Journal
 from ..services.llm import Models
 from ..services.mcp_pool import McpPool
@@ -258,5 +259,7 @@ async def _repeatedly(seconds: float, work: Callable[[], Awaitable[None]]) -> No
 async def _tolerate(work: Callable[[], Awaitable[None]]) -> None:
     try:
         await work()
+    except Unavailable as error:
+        _logger.warning("A chore of the host has to wait for the database: %s", error)
     except Exception:
         _logger.warning("A chore of the host failed", exc_info=True)

@@ -225,7 +225,8 @@ class Loop:
         if clearance.asks:
             self._held_back.add(call.id)
         elif clearance.refusal:
-            await self._end(call, ToolResult(call.id, clearance.refusal, ToolCallState.ERROR))
+            text = history.OUTCOME_UNKNOWN if call.id in self._checkpoint.sent else clearance.refusal
+            await self._end(call, ToolResult(call.id, text, ToolCallState.ERROR))
         else:
             await self._end(call, await self._invoke(call))
 

@@ -1,8 +1,8 @@
 """One run from its inputs to its end: load, loop, persist.
 
 It never raises for what goes wrong in a run: that becomes the run's end, which people see. Only a cancellation that is
-not a stop leaves it, after the run went back into the queue. Where even that cannot be stored, the run is left as it is,
-for a sweep to find. Above: the host's worker. Below: the loop and the ports.
+not a stop leaves it, after the run went back into the queue. Where even that cannot be stored, the run is left as it
+is, for a sweep to find. Above: the host's worker. Below: the loop and the ports.
 """
 
 import asyncio

@@ -421,6 +421,14 @@ def test_q43_a_call_that_had_been_sent_is_sent_again_where_twice_is_the_same_as_
     assert conversation.of(ToolCallStarted) == []
 
 
+def test_q43_of_a_call_that_had_been_sent_nobody_says_that_it_was_not_executed():
+    checkpoint = resumed(sent=frozenset({"a"}), announced={"a"}, streamed_round=1)
+    conversation = Conversation(answer("Unknown."), tools=LocalTools(shout), checkpoint=checkpoint)
+    conversation.steps.clearances["a"] = Clearance(refusal="Not executed: the tool was switched off.")
+    conversation.run()
+    assert "outcome is unknown" in conversation.of(ToolCallFinished)[0].result
+
+
 def test_q43_a_call_that_had_been_sent_waits_for_nobody():
     checkpoint = resumed(sent=frozenset({"a"}), announced={"a"}, streamed_round=1)
     tools = LocalTools(shout, asks={"shout"})  # since it was sent
