@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 MENUS = (
     "ai_assistant_menu", "mcp_server_personal_menu", "mcp_credential_menu", "mcp_server_menu", "mcp_tool_menu",
-    "ai_run_menu", "ai_tool_call_menu", "ai_provider_menu",
+    "ai_run_menu", "ai_tool_call_menu", "ai_provider_menu", "ai_budget_menu",
 )  # fmt: skip
 OWN = ("mcp_server_personal_menu", "mcp_credential_menu")  # what the manager of the tests has none of
 
@@ -20,6 +20,12 @@ def answered(live, office):
         subtype_xmlid="mail.mt_comment",
     )  # fmt: skip
     live.eventually(lambda: live.sql("SELECT 1 FROM ai_run WHERE channel_id = %s AND state = 'done'", channel_id))
+
+
+@pytest.fixture(scope="module")
+def budget_id(live, office, answered):
+    """A budget of which one reply is used up."""
+    return live.admin.create("ai.budget", name="Fair share", assistant_id=office.assistant_id, max_runs=1000)
 
 
 def open_menu(visit, live, person, menu, **viewport) -> Page:
@@ -43,7 +49,7 @@ def no_dialog(page: Page) -> None:
 
 
 @pytest.mark.parametrize("menu", MENUS)
-def test_a_manager_opens_each_menu_and_its_first_record(live, answered, visit, menu):
+def test_a_manager_opens_each_menu_and_its_first_record(live, answered, budget_id, visit, menu):
     page = open_menu(visit, live, live.admin, menu)
     no_dialog(page)
     cell = ".o_data_row .o_data_cell:not(.o_boolean_toggle_cell)"
@@ -53,6 +59,14 @@ def test_a_manager_opens_each_menu_and_its_first_record(live, answered, visit, m
         expect(page.locator(".o_form_view")).to_be_visible()
         for tab in page.locator(".o_notebook .nav-link").all():
             tab.click()
+    no_dialog(page)
+
+
+def test_a_manager_sees_who_has_used_a_budget_and_for_what(live, budget_id, visit):
+    page = visit(live.admin, f"/odoo/ai-budgets/{budget_id}")
+    expect(page.locator(".o_field_widget[name=used] tbody tr", has_text="Ann").first).to_be_visible()
+    page.get_by_role("button", name="Runs").click()
+    expect(page.locator(".o_group_header", has_text="Ann").first).to_be_visible()
     no_dialog(page)
 
 
