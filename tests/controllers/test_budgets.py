@@ -1,4 +1,4 @@
-"""Budgets over the public addresses: a clear 429 before anything is posted, a graceful answer in the middle of a run."""
+"""Budgets over the public addresses: a clear 429 before anything is posted, a graceful answer midway in a run."""
 
 import threading
 
