@@ -57,6 +57,12 @@ class RunTimeout(RunError):
     code = "run_timeout"
 
 
+class HostsLost(RunError):
+    """Host after host was lost while it executed the run, so that it may be the run's own doing."""
+
+    code = "interrupted"
+
+
 class NotConfigured(RunError):
     """The assistant cannot answer as it is set up (no provider, no model)."""
 
@@ -77,6 +83,12 @@ class BudgetSpent(RunError):
     """A budget of the one who asked, or of the assistant, allows nothing more for now."""
 
     code = "rate_limited"
+
+
+class AsksItself(RunError):
+    """The tools of assistants go on asking them, in the name of the same person."""
+
+    code = "asks_itself"
 
 
 class Fenced(Exception):
