@@ -44,9 +44,8 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 # What a server gets wrong is a result for the model, and its record says so; in the SDK's words it would be an error of
-# this process, with a traceback. Whoever wants to read them names this logger in `--log-handler`.
-if (_sdk_logger := logging.getLogger("mcp.client")).level == logging.NOTSET:
-    _sdk_logger.setLevel(logging.CRITICAL)
+# this process, with a traceback and with whatever the server has echoed.
+logging.getLogger("mcp.client").setLevel(logging.CRITICAL)
 
 START_SECONDS = 15.0  # for a command to answer: it may have to start an interpreter or even fetch its package first
 LISTING_MAX_PAGES = 100  # a server that paginates for ever is broken

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 # These write down what goes over the wire: addresses, ids of sessions, what servers echo. Warnings of theirs don't.
-for name in ("httpcore2", "httpx2", "mcp.client", "openai"):
+for name in ("httpcore2", "httpx2", "openai"):
     logging.getLogger(name).setLevel(logging.WARNING)
 
 SECRET_MIN_CHARS = 6  # shorter header values ("2", "true") keep no secret, and are in every text
