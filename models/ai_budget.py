@@ -161,7 +161,10 @@ class AiBudget(models.Model):
             else:
                 budget.audience = self.env._("%(people)s, together", people=who)
 
-    @api.depends("period", "tz", "max_runs", "max_tokens", "max_cost", "per_person", "user_id", "group_id")
+    @api.depends(
+        "assistant_id", "company_id", "group_id", "user_id", "per_person",
+        "period", "tz", "max_runs", "max_tokens", "max_cost", "currency_id",
+    )
     def _compute_used(self):
         for budget in self:
             budget.used = budget.period != "reply" and self.env["ir.qweb"]._render(
