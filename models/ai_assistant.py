@@ -269,6 +269,7 @@ class AiAssistant(models.Model):
     def action_view_runs(self):
         """What this assistant was asked."""
         self.ensure_one()
+        self.check_access("read")
         return {
             **self.env["ir.actions.act_window"]._for_xml_id("ai_discuss.ai_run_action"),
             "domain": [("assistant_id", "=", self.id)],

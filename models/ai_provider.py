@@ -124,6 +124,7 @@ class AiProvider(models.Model):
     def action_view_assistants(self):
         """The assistants that ask this provider."""
         self.ensure_one()
+        self.check_access("read")
         return {
             **self.env["ir.actions.act_window"]._for_xml_id("ai_discuss.ai_assistant_action"),
             "domain": [("provider_id", "=", self.id)],

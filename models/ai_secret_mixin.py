@@ -91,7 +91,8 @@ class _SecretsOfCalls(logging.Filter):
         match record.args:
             case (models.BaseModel() as records, method, Params() as params):
                 # of all models: a secret may come nested in what is written to another record
-                names = {name for model in records.env.registry.values() for name in getattr(model, "_secret_fields", ())}
+                every_model = records.env.registry.values()
+                names = {name for model in every_model for name in getattr(model, "_secret_fields", ())}
                 record.args = records, method, Params(_masked(params.args, names), _masked(params.kwargs, names))
         return True
 

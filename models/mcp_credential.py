@@ -111,6 +111,7 @@ class McpServer(models.Model):
     def action_my_credentials(self):
         """The caller's own credentials for this server, or the form to enter them."""
         self.ensure_one()
+        self.check_access("read")
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("My Credentials"),

@@ -247,6 +247,7 @@ class McpServer(models.Model):
     def action_view_tools(self):
         """The tools of this server."""
         self.ensure_one()
+        self.check_access("read")
         return {
             **self.env["ir.actions.act_window"]._for_xml_id("ai_discuss.mcp_tool_action"),
             "domain": [("server_id", "=", self.id)],

@@ -1,4 +1,4 @@
-"""Secrets appear nowhere: a server that logs all it can, peers that give away what they were sent, and then a search."""
+"""Secrets appear nowhere: a server that logs all it can, peers that repeat what they were sent, and then a search."""
 
 import json
 from collections.abc import Callable
@@ -58,9 +58,8 @@ class Gossip:
 
     def __init__(self):
         self.heard: set[str] = set()
-        schema = {"type": "object"}
-        self._shared = scripted(pages=[[{"name": name, "inputSchema": schema} for name in ("tell", "refuse", "stumble")]])
-        self._personal = scripted(pages=[[{"name": "mine", "inputSchema": schema}]])
+        self._shared = scripted(pages=[[_tool(name) for name in ("tell", "refuse", "stumble")]])
+        self._personal = scripted(pages=[[_tool("mine")]])
 
     def __call__(self, verb, headers, body):
         secret = headers.get("x-api-key") or headers.get("authorization", "")
@@ -73,19 +72,26 @@ class Gossip:
             case "stumble":
                 return 500, {"x-echo": secret}, secret.encode()
             case _:
-                answer = {"result": {"content": [{"type": "text", "text": secret}], "structuredContent": {secret: [secret]}}}
+                content = [{"type": "text", "text": secret}]
+                answer = {"result": {"content": content, "structuredContent": {secret: [secret]}}}
         return 200, {"x-echo": secret}, {"jsonrpc": "2.0", "id": body["id"], **answer}
+
+
+def _tool(name: str) -> dict[str, object]:
+    return {"name": name, "inputSchema": {"type": "object"}}
 
 
 def _equip(room: Room, tools: McpHttpServer, gossiper: JsonServer) -> list[object]:
     """Secrets of every kind; returned is what people were told meanwhile."""
     admin = room.server.admin
     admin.call("ai.provider", "write", _all_ids(admin, "ai.provider"), {"api_key": KEY})
-    shared = {"scope": "shared", "url": gossiper.url}
     servers = [
-        admin.create("mcp.server", name="Workshop", scope="shared", url=tools.url, auth_type="bearer", token=TOKEN),
-        admin.create("mcp.server", name="Gossip", auth_type="headers", headers=json.dumps({"X-Api-Key": HEADER}), **shared),
-        admin.create("mcp.server", name="Personal", auth_type="bearer", per_user=True, token=OWN, **shared),
+        admin.create("mcp.server", scope="shared", **values)
+        for values in (
+            {"name": "Workshop", "url": tools.url, "auth_type": "bearer", "token": TOKEN},
+            {"name": "Gossip", "url": gossiper.url, "auth_type": "headers", "headers": f'{{"X-Api-Key": "{HEADER}"}}'},
+            {"name": "Personal", "url": gossiper.url, "auth_type": "bearer", "token": OWN, "per_user": True},
+        )
     ]
     room.person.create("mcp.credential", server_id=servers[-1], token=OWN)
     admin.call("ai.assistant", "write", [room.assistant_id], {"mcp_server_ids": [(6, 0, servers)]})

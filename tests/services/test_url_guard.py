@@ -10,8 +10,8 @@ import pytest
 from services import llm_failures, pinned_transport, url_guard
 from services.errors import ModelRefused, ModelUnreachable, NotConfigured
 from services.llm import OpenAIModel, list_models
-from services.messages import UserMessage
 from services.mcp_wire import Exchange, WireClient, exchange
+from services.messages import UserMessage
 from services.pinned_transport import PinnedTransport
 from services.specs import ModelSpec
 from services.url_guard import UrlRefused
