@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.tools import str2bool
 
 from ..services.specs import Limits
 
@@ -39,6 +40,12 @@ class ResConfigSettings(models.TransientModel):
         "It holds for calls from now on: those that wait already keep the time that they were given.",
     )
 
+    ai_remote_images = fields.Boolean(
+        "Remote Images", config_parameter="ai_discuss.remote_images",
+        help="Images in replies are loaded from wherever the model says they are. Their server then learns who reads a "
+        "reply, and a model that was deceived can tell it what it knows. Off: they are shown as links.",
+    )
+
     @api.constrains(*NUMBERS)
     def _check_ai_numbers(self):
         for settings in self:
@@ -50,16 +57,23 @@ class ResConfigSettings(models.TransientModel):
                         low=f"{low:,}", high=f"{high:,}",
                     ))
 
+    @api.private
     @api.model
     def get_values(self):
         return super().get_values() | {
             field: self._ai_number(field) / unit for field, (_name, unit, _low, _high) in NUMBERS.items()
         }
 
+    @api.private
     def set_values(self):
         super().set_values()
         for field, (name, unit, _low, _high) in NUMBERS.items():
             self.env["ir.config_parameter"].set_param(f"ai_discuss.{name}", round(self[field] * unit))
+
+    @api.model
+    def _ai_remote_images(self):
+        # sudo: ir.config_parameter - whether images are loaded is no secret
+        return str2bool(self.env["ir.config_parameter"].sudo().get_param("ai_discuss.remote_images", ""), False)
 
     @api.model
     def _ai_limits(self):

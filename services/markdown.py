@@ -1,7 +1,8 @@
 """Markdown, as models write it, to HTML. One pure function; not a sanitiser: that runs where the message is stored.
 
-What a model writes is data: its HTML is shown as text, its links lead to the web or to a mail address, and nothing is
-loaded from anywhere, so that an image cannot tell its server who reads the answer.
+What a model writes is data: its HTML is shown as text, its links lead to the web or to a mail address, and unless
+somebody wants it so, nothing is loaded from anywhere: an image can tell its server who reads the answer, and in its
+address whatever the model was told.
 """
 
 import re
@@ -20,13 +21,15 @@ from .wire_v1 import storable_text
 MAX_CHARS = 50_000
 
 _SAFE_LINK = re.compile(r"(https?|mailto):", re.IGNORECASE)
+_SAFE_IMAGE = re.compile(r"https?:", re.IGNORECASE)
 
 
-def to_html(text: str) -> str:
+def to_html(text: str, remote_images: bool = False) -> str:
     """`text` as HTML: CommonMark with tables, strikethrough and bare URLs, each line break kept, as in a chat. Text
-    that is too long to be formatted in reasonable time keeps its line breaks and nothing else."""
+    that is too long to be formatted in reasonable time keeps its line breaks and nothing else. With `remote_images`
+    images are shown, which whoever reads it then loads from wherever they are."""
     text = storable_text(text)  # the parser fails on lone surrogates in links
-    return _MARKDOWN.render(text) if len(text) <= MAX_CHARS else _plain(text)
+    return _MARKDOWN.render(text, {"remote_images": remote_images}) if len(text) <= MAX_CHARS else _plain(text)
 
 
 def _plain(text: str) -> str:
@@ -54,9 +57,12 @@ class _Renderer(RendererHTML):
         return "</a>"
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """An image becomes a link to it; inside of a link, which cannot hold another, its description."""
+        """An image becomes a link to it, where it is not to be loaded; inside of a link, which cannot hold another, its
+        description."""
         source = escape(str(tokens[idx].attrs["src"]))
         label = escape(self.renderInlineAsText(tokens[idx].children, options, env)) or source
+        if env.get("remote_images") and _SAFE_IMAGE.match(source):
+            return f'<img src="{source}" alt="{label}" loading="lazy" referrerpolicy="no-referrer" />'
         if env.get("in_link"):
             return label
         return f'<a href="{source}" target="_blank" rel="noreferrer noopener">{label}</a>'

@@ -72,6 +72,15 @@ def test_an_image_becomes_a_link_and_is_never_loaded():
     assert "https://evil.example/cat.png</a>" in to_html("![](https://evil.example/cat.png)")
 
 
+def test_an_image_is_loaded_where_somebody_wants_it_so():
+    assert to_html("![A *cat*](https://odoo.com/cat.png?a=1&b=2)", remote_images=True) == (
+        '<p><img src="https://odoo.com/cat.png?a=1&amp;b=2" alt="A cat" loading="lazy" referrerpolicy="no-referrer" />'
+        "</p>\n"
+    )
+    for source in ("mailto:a@odoo.com", "data:image/svg+xml;base64,PHN2Zz4=", "javascript:alert(1)", "/web/image/1"):
+        assert "img" not in Seen(to_html(f"![x]({source})", remote_images=True)).tags
+
+
 def test_an_image_inside_a_link_is_its_description():
     assert to_html("[![A cat](https://evil.example/cat.png)](https://odoo.com)") == (
         f'<p><a href="https://odoo.com" {NEW_TAB}>A cat</a></p>\n'
