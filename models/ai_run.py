@@ -414,7 +414,8 @@ class AiRun(models.Model):
         from ..services import markdown
 
         channel = self.channel_id
-        body = Markup(markdown.to_html(self.text)) if self.text else Markup()
+        remote_images = self.env["res.config.settings"]._ai_remote_images()
+        body = Markup(markdown.to_html(self.text, remote_images)) if self.text else Markup()
         if self.error_message:
             body += Markup('<p class="o_ai_error text-danger">%s</p>') % self.error_message
         if state == RunState.CANCELLED and self.stopped_by and (body or self.tool_call_ids):
