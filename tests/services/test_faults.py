@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NOT_YET = {45}  # what has no test so far; a number leaves this line with its first one
+NOT_YET: set[int] = set()  # what has no test so far; a number leaves this line with its first one
 
 
 def catalogue() -> list[int]:

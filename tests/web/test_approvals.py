@@ -63,6 +63,24 @@ def test_a_call_waits_across_a_reload_and_is_approved(live, clerk, model, visit)
         page.reload()
 
 
+def test_a_call_that_nobody_decides_on_is_denied_in_time_and_the_reply_goes_on(live, clerk, model, visit):
+    model.script(calls(("create_note", {"title": "Azure"})), text("Nobody told me to."))
+    ann = live.person("Ann")
+    page = visit(ann, talk(ann, clerk))
+    say(page, "Take a note")
+    expect(card(page).locator(".o-ai-Approval-expiry")).to_have_text(re.compile("Expires in 2[34] hours"))
+    live.sql(
+        "UPDATE ai_tool_call"
+        " SET requested_at = requested_at - interval '1 day', expires_at = expires_at - interval '1 day'"
+        " FROM ai_run run WHERE run.id = run_id AND run.user_id = %s AND ai_tool_call.state = 'approval'",
+        ann.user_id,
+    )  # fmt: skip
+    expect(page.locator(".o-ai-Reply")).to_contain_text("Nobody told me to.", timeout=15_000)
+    assert model.requests[-1].body["messages"][-1]["content"].startswith("Nobody decided within 24 h")
+    page.locator(".o-ai-ToolCallList-summary").click()
+    expect(page.locator(".o-ai-ToolCall-decision")).to_have_text("Nobody decided in time")
+
+
 def test_who_did_not_ask_watches_the_denial(live, clerk, model, visit):
     model.script(calls(("create_note", {"title": "Azure"})), text("Then not."))
     ann, bob = live.person("Ann"), live.person("Bob")
