@@ -12,7 +12,7 @@ from bench.figures import COLUMNS, counted, left, memory_kb
 from dev import processes
 from tests.fakes.mcp_servers import McpHttpServer
 from tests.fakes.model_server import ModelServer, Reply, Request, calls, text
-from tests.live import LiveBase, LiveServer
+from tests.live import LiveBase, LiveServer, Person
 
 RUNS, WARM_UP = 5_000, 200
 AT_ONCE = 16  # conversations in which somebody waits for an answer
@@ -69,7 +69,9 @@ class Soak:
         self._assistant = admin.create(
             "ai.assistant", name="Ada", provider_id=provider, model="scripted", mcp_server_ids=[(4, server)]
         )
+        self._people = [self.live.person(f"asker {number}") for number in range(AT_ONCE)]
         self._posts: dict[int, int] = {}  # in each conversation
+        self._askers: dict[int, Person] = {}  # of these, each busy with one at a time
         self._busy: set[int] = set()
 
     def run(self, until: int, seconds: float) -> None:
@@ -104,12 +106,13 @@ class Soak:
     def _post(self) -> None:
         channel = next((one for one in self._posts if one not in self._busy), None)
         if channel is None:
-            channel = self.live.admin.call("ai.assistant", "open_chat", [self._assistant], new=True)
-            self._posts[channel] = 0
+            person = next(one for one in self._people if one not in self._askers.values())
+            channel = person.call("ai.assistant", "open_chat", [self._assistant], new=True)
+            self._posts[channel], self._askers[channel] = 0, person
         self._busy.add(channel)
         self._posts[channel] += 1
         self.posted += 1
-        self.live.admin.call("discuss.channel", "message_post", [channel], body="Go", message_type="comment")
+        self._askers[channel].call("discuss.channel", "message_post", [channel], body="Go", message_type="comment")
 
     def _look(self) -> None:
         """See who has been answered."""
@@ -124,7 +127,7 @@ class Soak:
                 self.ended += 1
                 self._busy.remove(channel)
                 if count == MESSAGES:
-                    del self._posts[channel]
+                    del self._posts[channel], self._askers[channel]
 
 
 def _call_then_answer(request: Request) -> Reply:

@@ -7,12 +7,15 @@ everything that came of it. The seed decides what goes wrong; when it does, the 
 """
 
 import re
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from random import Random
 from typing import Any, Self
+
+from httpx2 import Response
 
 from services.history import replay
 from services.llm_requests import request_body
@@ -25,7 +28,7 @@ from tests.fakes.chaos_tools import UnreliableServer, lying_server
 from tests.fakes.conversation import check
 from tests.fakes.mcp_servers import McpStdioServer, stdio_server
 from tests.fakes.model_server import ModelServer, Reply, Request
-from tests.live import LiveServer
+from tests.live import API_KEYS, LiveServer
 
 PATIENCE_S = 1.5  # of providers and servers: silence is frequent here
 HANG_S = 45.0  # without any run that ends
@@ -47,6 +50,7 @@ class Chaos(AbstractContextManager):
         self._seed = seed
         self._random = Random(seed)
         self._mark = live.log.mark()
+        self._http = live.anonymous()
         self._asked: Counter[int] = Counter()  # requests for each message
         self._invalid: list[str] = []  # what a strict provider would have refused
         self._posted: dict[int, float] = {}
@@ -153,14 +157,39 @@ class Chaos(AbstractContextManager):
         """New conversations with assistants of their own, each with a few of the servers."""
         admin = self._live.admin
         servers = [*self._connected()]
+        self._askers: dict[int, str] = {}  # the key of whoever asks in each conversation
         provider = admin.create("ai.provider", name="Chaos", base_url=self._model.base_url, timeout=PATIENCE_S)
-        for number in range(count):
+        for number, key in enumerate(self._people(count)):
             some = self._random.sample(servers, 2)
             assistant = admin.create(
                 "ai.assistant", name=f"Chaos {number}", provider_id=provider, model=f"chaos-{number}",
                 max_rounds=MAX_ROUNDS, mcp_server_ids=[(6, 0, some)],
             )  # fmt: skip
-            yield admin.call("ai.assistant", "open_chat", [assistant], new=True)
+            channel = self._call(key, "ai.assistant", "open_chat", assistant, new=True)
+            self._askers[channel] = key
+            yield channel
+
+    def _people(self, count: int) -> list[str]:
+        """The API keys of so many new people. Nobody logs in: to check a password takes a second of a processor."""
+        group = [[6, 0, [self._live.ref("base.group_user")]]]
+        values = [{"name": f"Asker {n}", "login": f"asker-{self._mark}-{n}", "group_ids": group} for n in range(count)]
+        users = self._live.admin.call("res.users", "create", values, context={"no_reset_password": True})
+        keys = [secrets.token_hex(20) for _ in users]
+        for user, key in zip(users, keys, strict=True):
+            self._live.sql(
+                "INSERT INTO res_users_apikeys (name, user_id, scope, expiration_date, key, index)"
+                " VALUES ('chaos', %s, 'rpc', now() + interval '1 day', %s, %s)", user, API_KEYS.hash(key), key[:8],
+            )  # fmt: skip
+        return keys
+
+    def _call(self, key: str, model: str, method: str, record: int, **values: Any) -> Any:
+        """`env[model].browse(record).method(**values)`, as whose key it is."""
+        return self._post_as(key, f"/json/2/{model}/{method}", ids=[record], **values).json()
+
+    def _post_as(self, key: str, path: str, **body: Any) -> Response:
+        answer = self._http.post(path, headers={"Authorization": f"Bearer {key}"}, json=body)
+        assert answer.status_code in (200, 409), answer.text
+        return answer
 
     def _connected(self) -> Iterator[int]:
         admin = self._live.admin
@@ -182,8 +211,8 @@ class Chaos(AbstractContextManager):
         self._posted[number] = time.monotonic()
         if self._random.random() < STOPPED:
             self._to_stop[channel] = time.monotonic() + self._random.uniform(0, 1)
-        self._live.admin.call(
-            "discuss.channel", "message_post", [channel],
+        self._call(
+            self._askers[channel], "discuss.channel", "message_post", channel,
             body=f"#{number}, please.", message_type="comment", subtype_xmlid="mail.mt_comment",
         )  # fmt: skip
 
@@ -195,18 +224,17 @@ class Chaos(AbstractContextManager):
         for channel, due in list(self._to_stop.items()):
             if time.monotonic() > due:
                 del self._to_stop[channel]
-                running = "SELECT id, '' FROM ai_run WHERE channel_id = %s AND finished_at IS NULL"
+                running = "SELECT channel_id, id, '' FROM ai_run WHERE channel_id = %s AND finished_at IS NULL"
                 self._control("stop", running, channel)
         waiting = (
-            "SELECT run_id, call_id FROM ai_tool_call call JOIN ai_run run ON run.id = run_id"
+            "SELECT channel_id, run_id, call_id FROM ai_tool_call call JOIN ai_run run ON run.id = run_id"
             " WHERE call.state = 'approval' AND channel_id = ANY(%s)"
         )
         self._control(self._random.choice(["approve", "deny"]), waiting, list(self._channels))
 
     def _control(self, verb: str, which: str, *params: Any) -> None:
-        for run_id, call_id in self._live.sql(which, *params):
-            answered = self._live.admin.http.post(f"/api/ai/run/{run_id}/{verb}", json={"id": call_id})
-            assert answered.status_code in (200, 409), answered.text
+        for channel, run_id, call_id in self._live.sql(which, *params):
+            self._post_as(self._askers[channel], f"/api/ai/run/{run_id}/{verb}", id=call_id)
 
     def _ended(self) -> Counter[int]:
         """How many runs of each conversation have ended."""
