@@ -12,7 +12,7 @@ from tests.live import LiveBase, LiveServer, Person
 
 STREAMS = 100
 PACE = f"500@0.05*{STREAMS}"  # 25 seconds, which the requests fit into
-REQUESTS = 400  # of each kind in peace, as many as fit beside the streams
+REQUESTS = 300  # of each kind in peace, as many as fit beside the streams
 SECONDS = 20.0
 GOAL_SEPARATE, GOAL_EMBEDDED = 1.25, 2.0
 PATIENCE_S = 120.0

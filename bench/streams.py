@@ -65,6 +65,7 @@ async def _at_once(live: LiveServer, channels: Sequence[int]) -> list[tuple[str,
     delays = [
         delay for viewer in served for sent, delay in zip(viewer.sent, viewer.delays, strict=True) if begin < sent < end
     ]
+    assert delays, "The first reply was over before the last one began: the machine is too busy to measure this."
     all_delays = [delay for viewer in served for delay in viewer.delays]
     complete = sum(viewer.is_complete for viewer in seen)
     what = f"model's chunk → viewer with {len(served)} streams at a time"
