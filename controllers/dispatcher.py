@@ -24,6 +24,7 @@ from werkzeug.exceptions import (
 
 from ..models.ai_budget import RateLimited
 from ..models.ir_http import CrossSiteRequest
+from ..runtime.database import is_outage
 from ..runtime.places import NoPlace
 
 PREFIX = "/api/ai/"
@@ -112,7 +113,9 @@ def describe(exc: Exception) -> Problem:
             return Problem(429, "rate_limited", str(exc), {"Retry-After": str(exc.retry_after)})
         case UserError():
             return Problem(400, "bad_request", str(exc))
-        case NoPlace() | PoolError() | OperationalError() | ConcurrencyError():
+        case NoPlace() | ConcurrencyError():
+            return _busy()
+        case _ if is_outage(exc):
             return _busy()
         case HTTPException():
             return _busy() if _is_without_database(exc) else _describe_http(exc)

@@ -18,7 +18,7 @@ from psycopg2.errors import UniqueViolation
 
 from ..runtime import host, queue
 from ..services import states, wire_v1
-from ..services.errors import Fenced
+from ..services.errors import Fenced, HostsLost
 from ..services.events import (
     Chunk,
     Failed,
@@ -42,6 +42,7 @@ STATES = [
 MANAGERS = "ai_discuss.group_ai_manager"
 _logger = logging.getLogger(__name__)
 STOPPED = "Cancelled: the run was stopped."
+MAX_LOST_HOSTS = 5  # of one run, which may itself be what ends them: by what its tools return, say
 STOP_PATIENCE_S = 2  # for its host to end a run that was stopped; then others do
 
 
@@ -341,9 +342,14 @@ class AiRun(models.Model):
             return
         _logger.warning("Run %s: attempt %s has no host any more", self.id, attempt or self.attempt)
         self.attempt = attempt or self.attempt  # also where the host was lost before it had begun
+        times = queue.times_abandoned(self.env.cr, self.id)
         if self.stop_requested:
             self.attempt += 1
             self._finish(RunState.CANCELLED)
+        elif times >= MAX_LOST_HOSTS:
+            self.attempt += 1
+            text = f"The server broke off {times} times while it worked on this reply. Try again, or ask for less."
+            self._finish(RunState.ERROR, error=HostsLost(text))
         else:
             self._requeue()
 

@@ -19,7 +19,7 @@ from odoo import SUPERUSER_ID, api
 from odoo.exceptions import ConcurrencyError
 from odoo.modules.registry import Registry
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
-from psycopg2 import InterfaceError, OperationalError
+from psycopg2 import DatabaseError, InterfaceError, OperationalError
 from psycopg2.pool import PoolError
 
 from ..services.errors import Unavailable
@@ -44,6 +44,12 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("odoo.sql_db").addFilter(_is_worth_a_line)
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether `error` says that the database cannot be reached for now. Of a connection that broke while Odoo's pool
+    kept it, psycopg says no more than `DatabaseError`."""
+    return isinstance(error, OperationalError | InterfaceError | PoolError) or type(error) is DatabaseError
 
 
 class Database:
@@ -100,8 +106,8 @@ class Database:
                     raise
                 delay = min(CONFLICT_DELAY_S * 2**conflicts, MAX_CONFLICT_DELAY_S) * random.uniform(0.5, 1)
                 _logger.debug("A transaction of %s conflicts (%s), again in %.3f s", self.name, error, delay)
-            except (OperationalError, InterfaceError, PoolError) as error:
-                if order.is_done:
+            except (DatabaseError, InterfaceError, PoolError) as error:
+                if order.is_done or not is_outage(error):
                     raise
                 if outages == len(OUTAGE_DELAYS_S):
                     raise Unavailable(str(error)) from error

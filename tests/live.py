@@ -215,9 +215,14 @@ class LiveServer:
 
     def sql(self, query: str, *params: Any) -> list[tuple[Any, ...]]:
         """Run one statement on the server's database, committed at once; the rows, if it has any."""
-        if self._connection is None:
+        if self._connection is None or self._connection.closed:
             self._connection = self.base.connect(self.db)
-        cursor = self._connection.execute(query, params or None)
+        try:
+            cursor = self._connection.execute(query, params or None)
+        except psycopg.OperationalError:
+            if not self._connection.closed:
+                raise
+            return self.sql(query, *params)  # the database was restarted since
         return cursor.fetchall() if cursor.description else []
 
     def eventually(self, condition: Callable[[], Any], within: float = EVENTUALLY_S) -> Any:

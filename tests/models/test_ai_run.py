@@ -1,10 +1,11 @@
 """Runs as records: who may request, stop and decide; which moves are legal; who may write."""
 
 import json
+from datetime import timedelta
 
 from odoo.addons.ai_discuss.runtime import inputs, queue
 from odoo.addons.ai_discuss.services.errors import Fenced, ModelTimeout
-from odoo.addons.ai_discuss.services.events import Chunk
+from odoo.addons.ai_discuss.services.events import Chunk, Restart, RoundEnded
 from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, ToolResult, Turn
 from odoo.addons.ai_discuss.services.states import IllegalTransition, RunState, ToolCallState
 from odoo.addons.ai_discuss.services.transcript import encode_turn
@@ -167,6 +168,91 @@ class TestTakeover(RunCase):
         )
         self.env["ai.run"]._take_over_lost()
         self.assertEqual(run.attempt, 1)
+
+
+    def worker(self, silent_s):
+        """A worker whose heartbeat is as old as that, and that has the jobs that were fetched."""
+        self.env.cr.execute("SELECT worker_id FROM procrastinate_register_worker_v1()")
+        [worker_id] = self.env.cr.fetchone()
+        self.env.cr.execute(
+            "UPDATE procrastinate_workers SET last_heartbeat = now() - make_interval(secs => %s) WHERE id = %s",
+            [silent_s, worker_id],
+        )
+        self.env.cr.execute("UPDATE procrastinate_jobs SET worker_id = %s WHERE status = 'doing'", [worker_id])
+        return worker_id
+
+    def attempts_after(self, silent_s, connected):
+        run = self.running()
+        self.lose_host(run)
+        worker_id = self.worker(silent_s)
+        if connected:
+            self.env.cr.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [queue.CONNECTED, worker_id])
+        self.env["ai.run"]._take_over_lost()
+        return run.attempt
+
+    def test_q43_a_host_that_was_killed_is_noticed_by_its_closed_connection(self):
+        self.assertEqual(self.attempts_after(silent_s=5, connected=False), 2)
+
+    def test_q43_a_host_that_is_slow_keeps_its_runs_for_a_while(self):
+        self.assertEqual(self.attempts_after(silent_s=5, connected=True), 1)
+
+    def test_q43_a_host_that_is_frozen_loses_its_runs_though_it_is_connected(self):
+        self.assertEqual(self.attempts_after(silent_s=11, connected=True), 2)
+
+    def test_q43_a_run_that_has_no_job_any_more_is_found(self):
+        """The database was away when its host gave it up."""
+        run = self.running()
+        for status in ("doing", "succeeded"):
+            self.env.cr.execute("UPDATE procrastinate_jobs SET status = %s", [status])
+        self.env["ai.run"]._take_over_lost()
+        self.assertEqual((run.state, run.attempt), ("queued", 2))
+        self.assertEqual([(job[0], job[-1]) for job in self.jobs(run)], [("succeeded", 1), ("todo", 2)])
+
+    def test_q43_a_run_that_loses_host_after_host_is_given_up(self):
+        run = self.running()
+        for attempt in range(1, 6):
+            self.assertFalse(run.error_code)
+            self.env.cr.execute(
+                "UPDATE procrastinate_jobs SET status = 'doing' WHERE status = 'todo' AND args->>'run_id' = %s",
+                [str(run.id)],
+            )
+            run._begin(attempt)
+            self.env["ai.run"]._take_over_lost()
+        self.assertEqual((run.state, run.error_code, self.kinds(run)[-1]), ("error", "interrupted", "done"))
+        self.assertIn("broke off 5 times", run.message_id.body)
+
+    def test_a_stop_ends_a_run_whose_host_was_killed_and_keeps_what_was_told(self):
+        run = self.running()
+        self.lose_host(run)
+        self.worker(silent_s=1)
+        run.transcript = [encode_turn(Turn(AssistantMessage("I look.", (ToolCall("call1", "look_up"),)), "tool_calls"))]
+        self.call(run, "done")
+        told = [Chunk("I look."), RoundEnded(1, "tool_calls"), Chunk("\n\n"), Chunk("It was a"), Chunk(" dark")]
+        self.env["ai.run.event"]._append(run, told)
+        run.with_user(self.ann)._stop()
+        self.assertEqual((run.state, run.attempt, run.text), ("cancelled", 2, "I look.\n\nIt was a dark"))
+        self.assertEqual([job[0] for job in self.jobs(run)], ["failed"])
+
+    def test_what_a_broken_round_has_told_is_void_once_it_is_asked_again(self):
+        run = self.running()
+        self.env["ai.run.event"]._append(run, [Chunk("It was a dark"), Restart(1), Chunk("It was a sunny")])
+        run._finish(RunState.CANCELLED)
+        self.assertEqual(run.text, "It was a sunny")
+
+    def test_a_stop_that_its_host_does_not_heed_is_seen_through_by_others(self):
+        run = self.running()
+        self.lose_host(run)
+        worker_id = self.worker(silent_s=1)
+        self.env.cr.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [queue.CONNECTED, worker_id])
+        run.with_user(self.ann)._stop()
+        self.env["ai.run"]._take_over_lost()
+        self.assertEqual(run.state, "running")
+        run.stopped_at -= timedelta(seconds=3)
+        self.env["ai.run"]._take_over_lost()
+        self.assertEqual((run.state, run.attempt), ("cancelled", 2))
+        self.assertEqual([job[0] for job in self.jobs(run)], ["failed"])
+        with self.assertRaises(Fenced):
+            run._hold(1)
 
 
 class TestHistory(RunCase):

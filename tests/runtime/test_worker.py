@@ -1,11 +1,33 @@
-"""What becomes of a run whose job is aborted, at each moment at which that can happen."""
+"""What becomes of a run whose job is aborted, at each moment at which that can happen, or whose database is away."""
 
 import asyncio
 from types import SimpleNamespace
 
+import psycopg2
 import pytest
+from odoo.addons.ai_discuss.runtime.database import Database
 from odoo.addons.ai_discuss.runtime.worker import _Execution
+from odoo.addons.ai_discuss.services.errors import Unavailable
 from procrastinate.job_context import AbortReason
+from psycopg2.pool import PoolError
+
+
+@pytest.mark.parametrize("error", [psycopg2.OperationalError, psycopg2.DatabaseError, PoolError])
+def test_an_outage_that_lasts_is_no_failure_of_whoever_meets_it(monkeypatch, error):
+    tries = []
+
+    def fail(database, order):
+        tries.append(order)
+        raise error("server closed the connection unexpectedly")
+
+    async def main():
+        with pytest.raises(Unavailable):
+            await Database("nowhere").transact(lambda env: None)
+
+    monkeypatch.setattr(Database, "_once", fail)
+    monkeypatch.setattr("odoo.addons.ai_discuss.runtime.database.OUTAGE_DELAYS_S", (0, 0))
+    asyncio.run(main())
+    assert len(tries) == 3
 
 
 class EndingRunner:
