@@ -50,7 +50,7 @@ def _ask(conf: str, db: str, model_url: str, pace: str, count: int) -> list[int]
     from odoo.modules.registry import Registry
     from odoo.tools import config
 
-    config.parse_config(["--config", conf, "--database", db, "--log-level", "warn"])
+    config.parse_config(["--config", conf, "--database", db, "--log-level", "error"])
     with Registry(db).cursor() as cr:
         env = api.Environment(cr, api.SUPERUSER_ID, {})
         env = env(user=env.ref("base.user_admin").id)

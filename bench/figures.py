@@ -122,6 +122,8 @@ def _stat(pid: int) -> list[str]:
 def _ms(seconds: float | None, sign: str = "") -> str:
     if seconds is None:
         return ""
+    if abs(seconds) >= 10:
+        return f"{seconds:{sign}.1f} s"
     milliseconds = seconds * 1000
     return f"{milliseconds:{sign}.1f} ms" if abs(milliseconds) >= 1 else f"{milliseconds * 1000:{sign}.0f} µs"
 
