@@ -25,8 +25,10 @@ OPEN = {
     "workers of the queue": "SELECT count(*) FROM procrastinate_workers",
 }
 CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
-# How much more there may be at the end. Memory: what Python's allocator keeps of the busiest moment
-MORE = {"memory, MB": 25, "connections to the model": AT_ONCE}
+# How much more there may be at the end: what Python's allocator keeps of the busiest moment, and connections that were
+# used at the same time and wait to be used again.
+POOLS = ("open files", "sockets among them", "connections to the model", "connections to the MCP server")
+MORE = {"memory, MB": 25, **dict.fromkeys(POOLS, AT_ONCE)}
 
 
 def measure(base: LiveBase) -> Table:
