@@ -23,7 +23,7 @@ from . import health, host
 BEAT_S = 1.0
 RESPONSE_S = 10.0  # a loop that is silent for so long hangs: systemd may restart us (WatchdogSec)
 STATUS_S = 60.0
-FIRST_STATUS_S = 5.0  # by then the queue knows our hosts
+TROUBLE_S = 5.0  # the same, while something is wrong; at first, while the queue does not know our hosts
 DATABASE_PAUSE_S = 2.0  # between tries to reach a database that is not there yet
 FILES = 65536  # that may be open: each run has a connection or more
 
@@ -61,7 +61,7 @@ class _Service:
         self._hosts = {db_name: host.start(db_name) for db_name in db_names}
         self._is_ready = False
         self._told: list[health.Health] = []
-        self._next_status = time.monotonic() + FIRST_STATUS_S
+        self._next_status = time.monotonic() + TROUBLE_S
 
     def beat(self) -> bool:
         """Tell how it goes; False where no host is left."""
@@ -75,8 +75,9 @@ class _Service:
             _tell_systemd("WATCHDOG=1" if self._is_ready else "READY=1")
             self._is_ready = True
         if time.monotonic() >= self._next_status:
-            self._next_status = time.monotonic() + STATUS_S
             self._tell_status()
+            is_well = not any(one.problem for one in self._told)
+            self._next_status = time.monotonic() + (STATUS_S if is_well else TROUBLE_S)
         return True
 
     def _tell_status(self) -> None:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -19,7 +20,7 @@ PATIENCE_S = 40
 
 
 @pytest.fixture(scope="module")
-def office(live_base) -> LiveServer:
+def office(live_base) -> Iterator[LiveServer]:
     """A server that executes no runs itself."""
     server = live_base.new_server(options={"ai_discuss_runner": "external"})
     try:
@@ -30,8 +31,10 @@ def office(live_base) -> LiveServer:
 
 
 @pytest.fixture
-def room(office: LiveServer, model: ModelServer) -> Room:
-    return open_room(office, model)
+def room(office: LiveServer, model: ModelServer) -> Iterator[Room]:
+    yield open_room(office, model)
+    office.sql("DELETE FROM procrastinate_jobs")
+    office.sql("DELETE FROM ai_run")
 
 
 def arguments(server: LiveServer, *more: str) -> list[str]:
@@ -94,9 +97,7 @@ def test_health_tells_a_run_that_no_host_begins_from_one_that_waits_behind_anoth
         server.sql("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s", first)
         assert health(server) == (0, "ok: 1 host, 0 runs running, 2 queued, 0 waiting for approval\n")
     finally:
-        server.sql("DELETE FROM procrastinate_jobs")
         server.sql("DELETE FROM procrastinate_workers")
-        server.sql("DELETE FROM ai_run")
 
 
 def test_health_says_what_is_missing(office: LiveServer):
@@ -118,9 +119,6 @@ def test_a_runner_that_is_asked_to_end_hands_its_runs_back_and_exits_with_0(room
         assert runner.process.wait(STOP_S) == 0
         assert time.monotonic() - asked_at < STOP_S
         assert [(run["state"], run["attempt"]) for run in room.runs()] == [("queued", 2)]
-        room.model.script(text("It was a sunny day."))
-    with a_runner(room.server, room.server.db):
-        assert room.ended(within=PATIENCE_S)[0]["state"] == "done"
 
 
 def test_a_runner_waits_for_its_databases_serves_all_of_them_and_tells_systemd(office, live_base, tmp_path):
@@ -132,9 +130,10 @@ def test_a_runner_waits_for_its_databases_serves_all_of_them_and_tells_systemd(o
         office.eventually(lambda: f"Waiting for the database {other.db}" in runner.log.read_text(), PATIENCE_S)
         rename(other, later, other.db)
         assert systemd.recv(1000) == b"READY=1"
-        while not (message := systemd.recv(1000)).startswith(b"STATUS="):
-            assert message == b"WATCHDOG=1"
-        assert message.count(b"ok: 1 host,") == 2
+        heard = {systemd.recv(1000)}
+        while not any(message.count(b"ok: 1 host,") == 2 for message in heard):
+            heard.add(systemd.recv(1000))
+        assert b"WATCHDOG=1" in heard
         runner.process.send_signal(signal.SIGTERM)
         while systemd.recv(1000) != b"STOPPING=1":
             pass
