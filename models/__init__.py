@@ -18,7 +18,6 @@ from . import ai_run
 from . import ai_run_control
 from . import ai_run_usage
 from . import ai_run_budget
-from . import ai_run_depth
 from . import ai_run_event
 from . import ai_tool_call
 from . import ai_tool_call_approval

@@ -3,7 +3,7 @@
 from odoo.exceptions import AccessError
 
 from ..services import context
-from ..services.errors import AsksItself, BudgetSpent, NotAllowed, NotConfigured
+from ..services.errors import BudgetSpent, NotAllowed, NotConfigured
 from ..services.events import Notice
 from ..services.messages import from_wire
 from ..services.specs import Checkpoint, RunInputs
@@ -11,7 +11,6 @@ from ..services.states import ToolCallState
 from . import conversation
 
 CREDENTIALS_MISSING = "credentials_missing"  # code of the notice
-MAX_DEPTH = 5  # of runs that are asked for by the tools of others
 
 
 def is_pointless(run) -> bool:
@@ -31,10 +30,7 @@ def load(run) -> RunInputs:
         NotAllowed: the one who asked may no longer use the assistant, or has left the conversation.
         NotConfigured: the assistant cannot answer as it is set up.
         BudgetSpent: since it was requested, a budget was used up.
-        AsksItself: it was asked by a tool of a run that was asked by a tool, and so on.
     """
-    if run.depth > MAX_DEPTH:
-        raise AsksItself("An assistant's tool keeps asking assistants in your name. It gets no further answer.")
     env = run._acting_env()
     channel, assistant = run.channel_id.with_env(env), run.assistant_id.with_env(env)
     _check_access(channel, assistant)

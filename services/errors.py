@@ -85,11 +85,5 @@ class BudgetSpent(RunError):
     code = "rate_limited"
 
 
-class AsksItself(RunError):
-    """The tools of assistants go on asking them, in the name of the same person."""
-
-    code = "asks_itself"
-
-
 class Fenced(Exception):
     """A newer attempt owns this run: whoever gets this stops writing, silently. Not an error for people."""

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.fakes.mcp_servers import McpHttpServer
-from tests.fakes.model_server import ModelServer, Request, calls, hold, text
+from tests.fakes.model_server import ModelServer, calls, hold, text
 from tests.live import LiveServer, Person
 from tests.runtime.conftest import Room, open_room
-
-MAX_DEPTH = 5  # as `runtime.inputs` has it
 
 
 @pytest.fixture(scope="module")
@@ -187,31 +185,6 @@ def test_q46_two_assistants_that_answer_to_everything_don_t_answer_each_other(gr
     group.say("Thank you.")  # to the conversation's own
     assert [run["state"] for run in group.ended(3)] == ["done"] * 3
     assert len(group.model.requests) == 3
-
-
-def test_q46_a_tool_that_writes_in_somebody_s_name_keeps_no_conversation_going(room: Room, tools: McpHttpServer):
-    room.use(tools)
-    room.model.respond_with(_call_the_tool_once)
-    called = [name for name, _arguments in tools.calls].count("slow")
-    room.say("Go on.")
-    for generation in range(1, MAX_DEPTH + 2):
-        tools.wait_for_call("slow", called + generation)
-        room.say("Go on, says the tool.")
-        tools.release()
-    runs = room.ended(MAX_DEPTH + 2)
-    assert [(run["state"], run["error_code"]) for run in runs] == [
-        *[("done", None)] * (MAX_DEPTH + 1), ("error", "asks_itself"),
-    ]  # fmt: skip
-    assert "keeps asking" in room.replies()[-1]
-    room.say("Are you there?")  # a person is heard again
-    tools.wait_for_call("slow", called + MAX_DEPTH + 2)
-    tools.release()
-    assert room.ended(MAX_DEPTH + 3)[-1]["state"] == "done"
-
-
-def _call_the_tool_once(request: Request):
-    is_asked = request.body["messages"][-1]["role"] == "user"
-    return calls(("slow", {"text": "on"})) if is_asked else text("Done.")
 
 
 def _mention(partner_id: int) -> str:
