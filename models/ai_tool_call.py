@@ -5,6 +5,7 @@ and stream. Who executes it is the engine; this record says what has happened.
 import base64
 import json
 import math
+import re
 from datetime import UTC, timedelta
 
 from odoo import api, fields, models
@@ -20,6 +21,8 @@ from ..services.states import TOOL_CALL_ENDS, ToolCallState
 from ..services.wire_v1 import storable
 
 FILES = ("image", "audio", "file")  # the kinds of parts that have bytes
+# Characters that are not seen or turn around what follows: who decides on a call must see what it really says.
+DECEPTIVE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 PROGRESS = ("progress", "progress_message", "progress_total")  # all that changes while a call runs
 
 STATES = [
@@ -82,7 +85,8 @@ class AiToolCall(models.Model):
     @api.depends("arguments")
     def _compute_arguments_text(self):
         for call in self:
-            call.arguments_text = json.dumps(call.arguments or {}, indent=2, ensure_ascii=False)
+            text = json.dumps(call.arguments or {}, indent=2, ensure_ascii=False)
+            call.arguments_text = DECEPTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
     @api.depends("tool_title", "tool_name")
     def _compute_display_name(self):

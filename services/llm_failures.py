@@ -193,11 +193,8 @@ def failure_of(problem: Exception, spec: ModelSpec) -> Failure:
         case Unusable():
             error = ModelRefused(f"The model provider at {host} {problem}")
             return Failure(error, may_pass=isinstance(problem, GaveUp))
-        case UrlRefused():
-            return Failure(NotConfigured(f"The model provider at {host} cannot be used. {problem}"))
-        case httpx2.InvalidURL() | httpx2.UnsupportedProtocol():
-            text = "The base URL of the provider is not a web address. It looks like https://…/v1."
-            return Failure(NotConfigured(text))
+        case UrlRefused() | httpx2.InvalidURL() | httpx2.UnsupportedProtocol():
+            return Failure(_wrong_url(problem, host))
         case httpx2.ConnectError() if "CERTIFICATE" in str(problem):
             text = f"The certificate of the model provider at {host} cannot be trusted. Check the provider's base URL."
             return Failure(ModelUnreachable(text))
@@ -247,6 +244,12 @@ def _explanation(status: int | None, spec: ModelSpec) -> tuple[type[RunError], s
             return ModelRefused, f"has a problem of its own ({status}). Try again later."
         case _:
             return ModelRefused, f"refused the request ({status}). Check the assistant's model and settings."
+
+
+def _wrong_url(problem: Exception, host: str) -> NotConfigured:
+    if isinstance(problem, UrlRefused):
+        return NotConfigured(f"The model provider at {host} cannot be used. {problem}")
+    return NotConfigured("The base URL of the provider is not a web address. It looks like https://…/v1.")
 
 
 def _redirected(response: httpx2.Response, spec: ModelSpec) -> Failure:

@@ -91,6 +91,13 @@ test("an unfolded call shows its arguments and its result, readable", async () =
     expect(".o-ai-ToolCall-response").toHaveText('{\n  "time": "12:00"\n}', { raw: true });
 });
 
+test("characters that deceive who reads them are written out in arguments", async () => {
+    await openReply({ arguments: { file: "\u202egnp.exe" } });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall-arguments");
+    expect(".o-ai-ToolCall-arguments").toHaveText('{\n  "file": "\\u202egnp.exe"\n}', { raw: true });
+});
+
 test("a single call is unfolded with its list", async () => {
     await openReply({ response: "plain <b>text</b>" });
     await click(".o-ai-ToolCallList-summary");

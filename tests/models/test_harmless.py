@@ -52,6 +52,9 @@ class TestHarmless(RunCase):
         call = self.call(run)
         call.write({"arguments": {"note": HOSTILE[0]}, "response": "\n".join(HOSTILE)})
         self.assertEqual(json.loads(call.arguments_text), {"note": HOSTILE[0]})
+        call.arguments = {"file": HOSTILE[-1]}
+        self.assertIn(r"\u202egnp.exe\u202c \u2066hidden\u2069 \u200bzero", call.arguments_text)
+        self.assertEqual(json.loads(call.arguments_text), {"file": HOSTILE[-1]})
         run._finish("done", "Done.")
         self.assertNotIn("onerror", run.message_id.body)
 

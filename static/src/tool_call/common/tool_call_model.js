@@ -2,6 +2,8 @@ import { fields, Record } from "@mail/core/common/record";
 
 import { _t } from "@web/core/l10n/translation";
 
+// Characters that are not seen or turn around what follows: who decides on a call must see what it really says.
+const DECEPTIVE = /[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 const SAFE_LINK = /^(https?:|mailto:)/i;
 
 /** One call of a tool: what the model asked for, how far it got, and what came back. */
@@ -72,13 +74,13 @@ export class AiToolCall extends Record {
     }
 
     get argumentsText() {
-        return JSON.stringify(this.arguments ?? {}, null, 2);
+        return undeceptive(JSON.stringify(this.arguments ?? {}, null, 2));
     }
 
     /** The arguments on one line, to tell calls of the same tool apart. */
     get argumentsPreview() {
         return Object.entries(this.arguments ?? {})
-            .map(([name, value]) => `${name}: ${JSON.stringify(value)}`)
+            .map(([name, value]) => undeceptive(`${name}: ${JSON.stringify(value)}`))
             .join(", ");
     }
 
@@ -162,4 +164,12 @@ function readable(text) {
     } catch {
         return text || "";
     }
+}
+
+/**
+ * @param {string} json
+ * @returns {string} the same, with such characters written out
+ */
+function undeceptive(json) {
+    return json.replace(DECEPTIVE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
