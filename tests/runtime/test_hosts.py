@@ -63,15 +63,15 @@ def test_q43_a_run_goes_on_after_its_server_was_killed(own_room: Room):
 def test_q43_a_call_that_may_have_acted_is_not_sent_twice(own_room: Room):
     with McpHttpServer() as tools:
         own_room.use(tools)
-        own_room.model.script(calls(("slow", {})))
+        own_room.model.script(calls(("slow_note", {"text": "x"})))
         own_room.say("Do the slow thing.")
-        tools.wait_for_call("slow")
+        tools.wait_for_call("slow_note")
         own_room.server.kill()
         own_room.model.script(text("I cannot tell whether it worked."))
         own_room.server.start()
         run = own_room.ended(within=TAKEOVER_S)[0]
         assert run["state"] == "done"
-        assert [name for name, _arguments in tools.calls] == ["slow"]
+        assert [name for name, _arguments in tools.calls] == ["slow_note"]
         assert kinds(own_room, run["id"]).count("tool_call") == 1
         assert kinds(own_room, run["id"]).count("tool_result") == 1
         tools.release()
