@@ -81,9 +81,11 @@ class AiToolCall(models.Model):
         self._broadcast()
 
     def _expire(self):
-        hours = round((self.expires_at - self.requested_at) / HOUR)
-        text = f"Nobody decided within {hours} h, so it was not executed. Tell the person; repeat it only if they ask."
-        self._deny(text, self.env["res.users"])
+        hours = round((self.expires_at - self.requested_at) / HOUR, 2)
+        self._deny(
+            f"Nobody decided within {hours:g} h, so it was not executed. Tell the person; repeat it only if they ask.",
+            self.env["res.users"],
+        )
 
     # -- before it leaves
 

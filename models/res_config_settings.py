@@ -15,7 +15,7 @@ NUMBERS = {  # by setting: the parameter behind it, in which unit, and between w
     "ai_part_megabytes": ("part_bytes", MEGABYTE, 0.1, 12),  # of 16 MB, which are read of an answer, 12 are files
     "ai_approval_hours": ("approval_hours", 1, 0, 8_760),
 }
-DEFAULTS = {**asdict(Limits()), "approval_hours": 24}  # by parameter
+DEFAULTS = {**asdict(Limits()), "approval_hours": 24.0}  # by parameter; what is a whole number here is one everywhere
 
 
 class ResConfigSettings(models.TransientModel):
@@ -34,7 +34,7 @@ class ResConfigSettings(models.TransientModel):
         "Files",
         help="How large (in MB) an image, sound or file that a tool returns may be; a larger one is only mentioned.",
     )
-    ai_approval_hours = fields.Integer(
+    ai_approval_hours = fields.Float(
         "Approvals Expire",
         help="After how many hours a call that nobody has decided on is denied; 0: never. "
         "It holds for calls from now on: those that wait already keep the time that they were given.",
@@ -68,7 +68,7 @@ class ResConfigSettings(models.TransientModel):
     def set_values(self):
         super().set_values()
         for field, (name, unit, _low, _high) in NUMBERS.items():
-            self.env["ir.config_parameter"].set_param(f"ai_discuss.{name}", round(self[field] * unit))
+            self.env["ir.config_parameter"].set_param(f"ai_discuss.{name}", _as_default(name, self[field] * unit))
 
     @api.model
     def _ai_remote_images(self):
@@ -96,6 +96,11 @@ class ResConfigSettings(models.TransientModel):
         # sudo: ir.config_parameter - how long a result may be, or a call may wait, is no secret
         written = self.env["ir.config_parameter"].sudo().get_param(f"ai_discuss.{name}", DEFAULTS[name])
         try:
-            return min(max(int(written), round(low * unit)), high * unit)
+            return _as_default(name, min(max(low * unit, float(written)), high * unit))
         except ValueError:
             return DEFAULTS[name]
+
+
+def _as_default(name, number):
+    """`number` in the type that the default of its parameter has."""
+    return round(number) if isinstance(DEFAULTS[name], int) else number

@@ -235,13 +235,19 @@ class TestExpiry(ControlCase):
         self.assertEqual(run.state, "queued")
 
     def test_the_setting_holds_for_calls_from_now_on(self):
-        for hours, expected in ((None, 24), (2, 2), (0, None)):
+        for hours, expected in ((None, 24), (2, 2), (0.5, 0.5), (0, None)):
             if hours is not None:
                 with Form(self.env["res.config.settings"]) as form:
                     form.ai_approval_hours = hours
                 form.record.execute()
             _run, (call,) = self.park("pending")
             self.assertEqual(call.expires_at, bool(expected) and call.requested_at + timedelta(hours=expected))
+
+    def test_a_parameter_may_be_written_by_hand(self):
+        for written, hours in (("0.01", 0.01), ("1e9", 8_760), ("-1", 0), ("nan", 0), ("soon", 24)):
+            self.env["ir.config_parameter"].set_param("ai_discuss.approval_hours", written)
+            with self.subTest(written):
+                self.assertEqual(self.env["res.config.settings"]._ai_approval_hours(), hours)
 
     def test_a_setting_that_makes_no_sense_is_refused(self):
         with self.assertRaisesRegex(ValidationError, "“Approvals Expire” must be between"):
