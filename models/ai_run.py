@@ -17,6 +17,7 @@ from odoo.tools import SQL, config, mute_logger
 from psycopg2.errors import UniqueViolation
 
 from ..runtime import host, queue
+from ..runtime.database import is_outage
 from ..services import states, wire_v1
 from ..services.errors import Fenced, HostsLost
 from ..services.events import (
@@ -92,6 +93,15 @@ class AiRun(models.Model):
     error_code = fields.Char("Error", readonly=True, help="The kind of failure, as programs get it over the API.")
     error_message = fields.Char(readonly=True, help="Why the run failed, as people were told.")
     rounds = fields.Integer(readonly=True, help="How often the model was asked.")
+    begun_at = fields.Datetime("Taken Last", readonly=True, help="When its newest attempt was taken from the queue.")
+    seconds_worked = fields.Float(
+        readonly=True,
+        help="What its earlier attempts have used of the time that it has. Waiting does not count, nor do attempts "
+        "whose host was lost.",
+    )
+    hosts_lost = fields.Integer(
+        readonly=True, help="How many attempts have ended with their host, or were given up by it, and not the run."
+    )
     text = fields.Text(readonly=True, help="The reply as the model wrote it.")
     tool_call_ids = fields.One2many(
         "ai.tool.call", "run_id", "Tool Calls", readonly=True, help="The tools that the assistant has called, in order."
@@ -242,10 +252,14 @@ class AiRun(models.Model):
         row = self._lock()
         if not row or row[1] != RunState.QUEUED or row[0] > attempt:
             return False
-        values = {"state": RunState.RUNNING.value, "attempt": attempt, **self._answering()}
-        if not self.started_at:
-            values["started_at"] = fields.Datetime.now()
-        self.write(values)
+        now = fields.Datetime.now()
+        self.write({
+            "state": RunState.RUNNING.value,
+            "attempt": attempt,
+            "started_at": self.started_at or now,
+            "begun_at": now,
+            **self._answering(),
+        })
         return True
 
     def _show_running(self):
@@ -260,6 +274,7 @@ class AiRun(models.Model):
     def _park(self, messages, outcome):
         """`running` → `waiting`, for decisions; where all have been made meanwhile, straight back into the queue."""
         self.rounds = outcome.rounds
+        self._count_work()
         if self.stop_requested:  # its host was parking it, and had no ear for the stop
             self._finish(RunState.CANCELLED)
             return
@@ -274,6 +289,10 @@ class AiRun(models.Model):
         self._notify_typing(False)
         self._broadcast()
         self._resume()
+
+    def _count_work(self):
+        """Count the time of an attempt that ends before its run does."""
+        self.seconds_worked += (fields.Datetime.now() - self.begun_at).total_seconds()
 
     def _resume(self):
         """`waiting` → `queued` once no call waits for a decision."""
@@ -314,7 +333,7 @@ class AiRun(models.Model):
         runs = self.browse(row[0] for row in self.env.cr.fetchall())
         runs.invalidate_recordset()
         for run in runs:
-            run._take_over()
+            run._take_over_or_end()
         return len(runs) >= queue.SWEEP_ROWS
 
     @api.model
@@ -325,14 +344,27 @@ class AiRun(models.Model):
         self.env.cr.execute(SQL(
             """
             SELECT id FROM ai_run
-             WHERE state IN ('queued', 'running') AND id NOT IN (%s)
-                OR state = 'running' AND stop_requested AND stopped_at < %s
+             WHERE state IN ('queued', 'running')
+               AND (id NOT IN (%s) OR state = 'running' AND stop_requested AND stopped_at < %s)
              LIMIT %s
             """,
             queue.attended(), fields.Datetime.now() - timedelta(seconds=STOP_PATIENCE_S), queue.SWEEP_ROWS,
         ))  # fmt: skip
         stuck = [run_id for (run_id,) in self.env.cr.fetchall()]
         return self.browse({*stuck, *queue.find_lost(self.env.cr)})
+
+    def _take_over_or_end(self):
+        """Take the run over. Where that fails, it ends, if need be without a word: it must not hold up all others."""
+        try:
+            with self.env.cr.savepoint():
+                self._take_over()
+        except Exception as error:
+            if isinstance(error, ConcurrencyError) or is_outage(error):
+                raise
+            _logger.exception("Run %s: nobody can be told that it failed; it ends without a word", self.id)
+            queue.abandon(self.env.cr, self.id)
+            self.attempt += 1
+            self._end(RunState.ERROR)
 
     def _take_over(self):
         """Go on with the next attempt, or end the run where it was stopped. Its host, if it wakes up, is fenced."""
@@ -342,13 +374,14 @@ class AiRun(models.Model):
             return
         _logger.warning("Run %s: attempt %s has no host any more", self.id, attempt or self.attempt)
         self.attempt = attempt or self.attempt  # also where the host was lost before it had begun
-        times = queue.times_abandoned(self.env.cr, self.id)
+        self.hosts_lost += 1
         if self.stop_requested:
             self.attempt += 1
             self._finish(RunState.CANCELLED)
-        elif times >= MAX_LOST_HOSTS:
+        elif self.hosts_lost >= MAX_LOST_HOSTS:
             self.attempt += 1
-            text = f"The server broke off {times} times while it worked on this reply. Try again, or ask for less."
+            times = f"{self.hosts_lost} times"
+            text = f"The server broke off {times} while it worked on this reply. Try again, or ask for less."
             self._finish(RunState.ERROR, error=HostsLost(text))
         else:
             self._requeue()

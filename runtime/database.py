@@ -23,6 +23,7 @@ from psycopg2 import DatabaseError, InterfaceError, OperationalError
 from psycopg2.pool import PoolError
 
 from ..services.errors import Unavailable
+from .queue import STALLED_AFTER_S
 
 THREADS = 4  # a transaction is mostly Python: more threads would only wait for each other
 CONFLICTS = (*PG_CONCURRENCY_EXCEPTIONS_TO_RETRY, ConcurrencyError)
@@ -30,6 +31,7 @@ CONFLICT_TRIES = 12
 CONFLICT_DELAY_S = 0.005  # the first, doubled each time up to MAX_CONFLICT_DELAY_S; half of it is chance
 MAX_CONFLICT_DELAY_S = 0.5
 OUTAGE_DELAYS_S = (0.1, 0.3, 1, 2, 4, 8)  # rides out a restart of PostgreSQL, and a burst that takes all connections
+MAX_IDLE_S = STALLED_AFTER_S  # in a transaction: the process is frozen or cut off, and others wait for what it holds
 
 THREAD_NAME = "ai_discuss.database"
 
@@ -119,6 +121,7 @@ class Database:
     def _once(self, order: "_Order") -> None:
         registry = Registry(self.name)
         with registry.cursor() as cr:
+            cr.execute("SET LOCAL idle_in_transaction_session_timeout = %s", [f"{MAX_IDLE_S}s"])
             registry = registry.check_signaling(cr)
             results = []
             # before the hooks of Odoo: to announce notifications on the bus takes longer than all the rest

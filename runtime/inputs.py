@@ -50,6 +50,7 @@ def load(run) -> RunInputs:
         max_rounds=run._strictest("max_rounds", assistant.max_rounds),
         room=room,
         deadline=float(run._strictest("max_seconds", assistant.run_timeout)),
+        seconds_worked=run.seconds_worked,
         spent=_spent(run),
         limits=run.env["res.config.settings"]._ai_limits(),
         notices=(*history_notices, *tool_notices) if is_first else (),

@@ -158,18 +158,6 @@ def abandon(cr, run_id: int) -> int | None:
     return next((attempt for (attempt,) in cr.fetchall()), None)
 
 
-def times_abandoned(cr, run_id: int) -> int:
-    """How many hosts a run has lost, as far as jobs are kept."""
-    cr.execute(
-        """
-        SELECT count(*) FROM procrastinate_jobs
-         WHERE status = 'failed' AND task_name = %s AND (args->>'run_id')::int = %s
-        """,
-        [TASK, run_id],
-    )
-    return cr.fetchone()[0]
-
-
 def purge(cr) -> None:
     """Delete jobs that ended long ago."""
     cr.execute(

@@ -75,6 +75,8 @@ class Store:
             run = env["ai.run"].browse(run_id)
             row = run._lock()
             if row and row[0] <= attempt and row[1] in (RunState.QUEUED, RunState.RUNNING):
+                if row[1] == RunState.RUNNING:
+                    run._count_work()
                 run.attempt = attempt  # also where its beginning was cancelled before it was stored
                 run._requeue()
 

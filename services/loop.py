@@ -47,13 +47,14 @@ class Loop:
 
     def __init__(
         self, model: Model, steps: Steps, emit: Callable[[Event], None], *, max_rounds: int,
-        deadline: float = math.inf, checkpoint: Checkpoint = Checkpoint(), spent: str = "", room: Room = Room(),
+        deadline: float = math.inf, seconds_worked: float = 0.0, checkpoint: Checkpoint = Checkpoint(),
+        spent: str = "", room: Room = Room(),
     ):
         self._model = model
         self._steps = steps
         self._emit = emit
         self._max_rounds = max_rounds
-        self._hurries_at = time.monotonic() + LAST_TOOLS_SHARE * deadline
+        self._hurries_at = time.monotonic() + LAST_TOOLS_SHARE * deadline - seconds_worked
         self._room = room
         self._told: set[str] = set()  # codes of the notices that people have had: one holds for the whole run
         self._checkpoint = checkpoint  # how far an earlier attempt came: this one goes on behind it

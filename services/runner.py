@@ -78,7 +78,7 @@ class Runner:
         journal = self._journal.open(inputs.run_id, inputs.attempt, inputs.next_seq, on_fenced=task.cancel)
         loop = self._loop(inputs, journal)
         try:
-            async with asyncio.timeout(inputs.deadline):
+            async with asyncio.timeout(inputs.deadline - inputs.seconds_worked):
                 outcome = await loop.run(inputs.messages, await self._prepare(inputs, journal))
         except asyncio.CancelledError:
             if task not in self._stopping:
@@ -102,6 +102,7 @@ class Runner:
             journal.emit,
             max_rounds=inputs.max_rounds,
             deadline=inputs.deadline,
+            seconds_worked=inputs.seconds_worked,
             spent=inputs.spent,
             checkpoint=inputs.checkpoint,
             room=inputs.room,

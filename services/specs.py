@@ -106,6 +106,7 @@ class RunInputs:
     tools: Sequence[ToolSpec] = ()
     max_rounds: int = 10
     deadline: float = 600.0  # seconds for the whole run
+    seconds_worked: float = 0.0  # of these, what earlier attempts have used
     limits: Limits = Limits()
     room: Room = Room()
     notices: tuple[Notice, ...] = ()  # what loading them has to tell people (history was trimmed, …)

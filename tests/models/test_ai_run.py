@@ -2,11 +2,13 @@
 
 import json
 from datetime import timedelta
+from unittest.mock import patch
 
 from odoo.addons.ai_discuss.runtime import inputs, queue
 from odoo.addons.ai_discuss.services.errors import Fenced, ModelTimeout
 from odoo.addons.ai_discuss.services.events import Chunk, Restart, RoundEnded
 from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, ToolResult, Turn
+from odoo.addons.ai_discuss.services.specs import Outcome
 from odoo.addons.ai_discuss.services.states import IllegalTransition, RunState, ToolCallState
 from odoo.addons.ai_discuss.services.transcript import encode_turn
 from odoo.exceptions import AccessError
@@ -220,6 +222,45 @@ class TestTakeover(RunCase):
             self.env["ai.run"]._take_over_lost()
         self.assertEqual((run.state, run.error_code, self.kinds(run)[-1]), ("error", "interrupted", "done"))
         self.assertIn("broke off 5 times", run.message_id.body)
+
+    def test_q43_a_host_that_has_just_lost_its_connection_keeps_its_runs(self):
+        """It sends a heartbeat every three seconds, and connects again."""
+        self.assertEqual(self.attempts_after(silent_s=queue.HEARTBEAT_S + 1, connected=False), 1)
+
+    def test_q43_a_run_that_every_host_gives_up_is_given_up(self):
+        """What it stores is refused each time in a way that looks like an outage."""
+        run = self.running()
+        for attempt in range(1, 6):
+            run._begin(attempt)
+            for status in ("doing", "succeeded"):
+                self.env.cr.execute("UPDATE procrastinate_jobs SET status = %s WHERE status <> 'succeeded'", [status])
+            self.env["ai.run"]._take_over_lost()
+        self.assertEqual((run.state, run.error_code), ("error", "interrupted"))
+
+    def test_q43_a_run_whose_end_cannot_be_told_holds_up_no_other(self):
+        stuck = self.running()
+        self.channel = self.channel.browse(self.assistant.with_user(self.ann).open_chat(new=True))
+        other = self.running()
+        for run in stuck, other:
+            self.lose_host(run)
+        stuck.stop_requested = True
+        with (
+            patch.object(type(stuck), "_post_reply", side_effect=TypeError("a bug")),
+            self.assertLogs("odoo.addons.ai_discuss.models.ai_run", "ERROR"),
+        ):
+            self.env["ai.run"]._take_over_lost()
+        self.assertEqual((stuck.state, stuck.attempt, self.kinds(stuck)[-1]), ("error", 2, "done"))
+        self.assertEqual((other.state, other.attempt), ("queued", 2))
+
+    def test_what_attempts_have_worked_counts_and_what_people_have_waited_does_not(self):
+        run = self.running()
+        run.begun_at -= timedelta(seconds=40)
+        call = self.call(run, "approval")
+        run._park([], Outcome("", 1, waiting=("call1",)))
+        run.started_at = run.begun_at = run.begun_at - timedelta(hours=2)
+        run.with_user(self.ann)._decide(call.call_id, approved=True)
+        run._begin(2)
+        self.assertAlmostEqual(inputs.load(run).seconds_worked, 40, delta=3)
 
     def test_a_stop_ends_a_run_whose_host_was_killed_and_keeps_what_was_told(self):
         run = self.running()

@@ -158,10 +158,11 @@ def test_a_run_whose_memory_is_away_neither_ends_nor_stops_the_host():
 def test_a_run_that_takes_too_long_is_ended():
     with ModelServer() as server:
         server.script(text("Half an ans", hold(), "wer"))
-        store = MemoryStore(inputs_for(server, deadline=0.2))
+        store = MemoryStore(inputs_for(server, deadline=60, seconds_worked=59.8))
         run_to_its_end(store)
     [(_, state, _, error)] = store.ended
     assert (state, error.code) == (RunState.ERROR, "run_timeout")
+    assert error.message == "The run took longer than 60 seconds and was ended."
 
 
 def test_stopping_a_run_that_is_not_here_says_so():
