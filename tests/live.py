@@ -262,8 +262,8 @@ class LiveServer:
         self.start()
 
     def close(self) -> None:
-        """Stop the process and drop the database."""
-        self.stop()
+        """End the process at once, and drop the database: there is nothing that it could bring to a good end."""
+        self.kill()
         if self._connection:
             self._connection.close()
         self.base.drop(self.db)

@@ -6,7 +6,6 @@ import re
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -16,21 +15,47 @@ from tests.controllers.test_errors import refusal
 from tests.fakes.model_server import Pause, hold, text
 
 BURST = 24  # posts at once
-# An `odoo-bin` that looks for requests that take too long every fifth of a second instead of every minute, and whose
-# limit is one second once it gets a signal.
-WATCHFUL = """
+# An `odoo-bin` that looks for requests that take too long every fifth of a second instead of every minute. Signals set
+# its limits, and lift them: a second for a request, and memory for a few threads more, less than is kept free.
+TOUCHY = """
+import os
 import signal
 import odoo.cli
 import odoo.service.server
+import psutil
 from odoo.tools import config
 
-def be_strict(_number, _frame):
-    config["limit_time_real"] = 1
+def limit_time(_number, _frame):
+    config["limit_time_real"] = 0 if config["limit_time_real"] else 1
+
+def limit_memory(_number, _frame):
+    used = odoo.service.server.memory_info(psutil.Process(os.getpid()))
+    config["limit_memory_soft"] = 0 if config["limit_memory_soft"] else used + 64 * 1024 * 1024
 
 odoo.service.server.SLEEP_INTERVAL = 0.2
-signal.signal(signal.SIGWINCH, be_strict)
+signal.signal(signal.SIGWINCH, limit_time)
+signal.signal(signal.SIGURG, limit_memory)
 odoo.cli.main()
 """
+
+
+@pytest.fixture(scope="module")
+def threaded(live_base, tmp_path_factory):
+    """A threaded server whose limits are in the hands of the test."""
+    server = live_base.new_server(options={"limit_time_real": "0", "limit_memory_soft": "0"})
+    server.base = copy.copy(live_base)
+    server.base.odoo_bin = tmp_path_factory.mktemp("touchy") / "odoo-bin"
+    server.base.odoo_bin.write_text(TOUCHY)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def threaded_team(threaded):
+    return hire_team(threaded)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +63,7 @@ def prefork(live_base):
     """A server whose workers hold a stream for a short while, and whose gevent process may have one connection to the
     database."""
     options = {
-        "ai_discuss_ping": "0.1", "ai_discuss_http_slice": "0.2",
+        "ai_discuss_ping": "0.1", "ai_discuss_http_slice": "0.1",
         "db_maxconn_gevent": "1", "server_wide_modules": "base,rpc,web,ai_discuss",
     }  # fmt: skip
     server = live_base.new_server(workers=2, options=options)
@@ -73,17 +98,20 @@ def test_an_http_worker_keeps_a_silent_stream_alive_and_ends_it_soon(prefork, pr
 
 def test_a_stream_in_thirty_slices_is_what_it_is_in_one(prefork, prefork_team, model):
     conversation = start_conversation(prefork_team, model)
-    model.script(text(*(part for number in range(100) for part in (f"{number}: été 🌞\r\n", Pause(0.1)))))
+    gates = [hold() for _ in range(30)]
+    model.script(text(*(part for gate in gates for part in ("été 🌞\r\n", gate))))
     slices, frames = [], []
     with conversation.post() as stream:
         frames += stream.rest()
     slices.append(stream.raw)
     while frames[-1].type != "done":
+        if gates:  # what it lets through is said between two slices, or in the next
+            gates.pop(0).release()
         with conversation.attach(after=frames[-1]) as stream:
             assert stream.response.status_code == 200
             frames += stream.rest()
         slices.append(stream.raw)
-    assert len(slices) >= 30
+    assert len(slices) > 30
     check_complete(frames)
     with Stream(prefork_team.alice.api, "GET", f"{prefork.gevent_url}{conversation.url}") as whole:
         whole.rest()
@@ -97,11 +125,9 @@ def test_http_workers_hold_their_share_of_streams_and_refuse_the_next_before_it_
     held, refused = start_conversation(team, model), start_conversation(team, model)
     with held.post() as stream:
         assert stream.until("run")
-        for another in (refused.post(), held.attach()):
-            with another as answer:
-                answer.response.read()
-            assert refusal(answer.response) == (503, "busy")
-            assert answer.response.headers["Retry-After"] == "1"
+        for answer in (read(refused.post()), read(held.attach())):
+            assert refusal(answer) == (503, "busy")
+            assert answer.headers["Retry-After"] == "1"
         assert refused.messages() == []
         os.kill(worker_that_served(server, held), signal.SIGKILL)
         assert stream.rest() == []  # HTTP/1.0 has no way to say that it was cut: no `done` says it
@@ -138,43 +164,40 @@ def test_a_burst_waits_for_its_turn_where_connections_to_the_database_are_few(pr
     assert prefork.log.errors() == []
 
 
-def test_a_stream_that_lasts_longer_than_a_request_may_does_not_restart_a_threaded_server(live_base, model, tmp_path):
-    server = live_base.new_server(options={"limit_time_real": "0"})
-    server.base = copy.copy(live_base)
-    server.base.odoo_bin = tmp_path / "odoo-bin"
-    server.base.odoo_bin.write_text(WATCHFUL)
-    try:
-        server.start()
-        conversation = start_conversation(hire_team(server), model)
-        model.script(text("Hello", Pause(2), " Alice"))
-        with conversation.post() as stream:
-            frames = stream.until("chunk")
-            os.kill(server.pid, signal.SIGWINCH)
-            frames += stream.rest()
-        check_complete(frames)
-        assert text_of(frames) == "Hello Alice"
-        assert "real time limit" not in server.log.text()
-        assert server.log.errors() == []
-    finally:
-        server.close()
+def test_a_stream_that_lasts_longer_than_a_request_may_does_not_restart_a_threaded_server(
+    threaded, threaded_team, model
+):
+    conversation = start_conversation(threaded_team, model)
+    model.script(text("Hello", Pause(2), " Alice"))
+    with conversation.post() as stream:
+        frames = stream.until("chunk")
+        os.kill(threaded.pid, signal.SIGWINCH)
+        frames += stream.rest()
+    os.kill(threaded.pid, signal.SIGWINCH)
+    check_complete(frames)
+    assert text_of(frames) == "Hello Alice"
+    assert "real time limit" not in threaded.log.text()
+    assert threaded.log.errors() == []
 
 
-def test_a_threaded_server_refuses_a_stream_whose_thread_could_be_one_too_many(start_live, model):
-    server = start_live()
-    conversation = start_conversation(hire_team(server), model)
-    model.script(text("Hello"), text("Hello again"))
+def test_a_threaded_server_refuses_a_stream_whose_thread_could_be_one_too_many(threaded, threaded_team, model):
+    conversation = start_conversation(threaded_team, model)
+    model.script(text("Hello"))
     with conversation.post() as stream:
         check_complete(stream.rest())
-    server.options["limit_memory_soft"] = str(address_space(server.pid) + 1024 * 1024)
-    server.restart()
-    with conversation.post("Still there?") as stream:
-        stream.response.read()
-    assert refusal(stream.response) == (503, "busy")
+    os.kill(threaded.pid, signal.SIGURG)
+    threaded.eventually(lambda: read(conversation.attach()).status_code == 503)
+    assert refusal(read(conversation.post("Still there?"))) == (503, "busy")
+    os.kill(threaded.pid, signal.SIGURG)
     assert len(conversation.messages()) == 2
+    threaded.eventually(lambda: read(conversation.attach()).status_code == 200)
 
 
-def address_space(pid: int) -> int:
-    return int(re.search(r"VmSize:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
+def read(stream):
+    """The whole answer, whether it is a stream or not."""
+    with stream:
+        stream.response.read()
+    return stream.response
 
 
 def test_the_gevent_process_streams_as_long_as_it_takes(prefork, prefork_team, model):
@@ -211,9 +234,9 @@ def test_a_database_that_cannot_be_reached_for_now_is_no_missing_page(prefork, p
     assert refusal(prefork_team.alice.api.get(**request)) == (404, "channel_not_found")
 
 
-def test_a_server_that_stops_ends_its_streams_and_their_run_goes_on_after_it(start_live, model):
-    server = start_live()
-    conversation = start_conversation(hire_team(server), model)
+def test_a_server_that_stops_ends_its_streams_and_their_run_goes_on_after_it(threaded, threaded_team, model):
+    server = threaded
+    conversation = start_conversation(threaded_team, model)
     gate = hold()
     model.script(text("Hello", gate), text("Hello Alice"))
     with conversation.post() as stream:
@@ -222,6 +245,9 @@ def test_a_server_that_stops_ends_its_streams_and_their_run_goes_on_after_it(sta
         stopping.start()
         assert {frame.type for frame in stream.rest()} <= {"notice"}
         stopping.join()
+    run_of = "SELECT state, attempt FROM ai_run WHERE channel_id = %s"
+    assert server.sql(run_of, conversation.id) == [("queued", 2)]
+    assert server.sql("SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'") == [(0,)]
     server.start()
     with conversation.attach(after=frames[-1]) as stream:
         frames += stream.rest()
