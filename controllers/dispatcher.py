@@ -6,14 +6,14 @@ authentication, access, a controller, a bug), so this is the only place that giv
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from odoo.exceptions import AccessDenied, AccessError, ConcurrencyError, MissingError, UserError
 from odoo.http import Dispatcher, HttpDispatcher, RegistryError, Response, SessionExpiredException
 from psycopg2.errors import OperationalError
-from psycopg2.pool import PoolError
 from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
@@ -77,8 +77,8 @@ class AiDispatcher(Dispatcher):
         self.request.params = dict(args)
         if self.request.httprequest.method == "POST":
             self.request.params["body"] = _json_object(self.request.httprequest)
-        result = self.request.registry["ir.http"]._dispatch(endpoint)
-        _commit(self.request.env.cr)
+        with _stored(self.request.env.cr):
+            result = self.request.registry["ir.http"]._dispatch(endpoint)
         return result if isinstance(result, Response) else json_response(result)
 
     def handle_error(self, exc):
@@ -163,11 +163,23 @@ def _describe_http(exc: HTTPException) -> Problem:
             return Problem(404, "not_found", "There is nothing at this address.")
 
 
-def _commit(cr) -> None:
-    """End the transaction here, where what fails behind its commit is known to: it refuses nothing any more."""
+@contextmanager
+def _stored(cr) -> Iterator[None]:
+    """Commit what is done inside. What fails behind the commit refuses nothing any more: Odoo announces notifications
+    over another connection, which there may not be."""
+    is_committed = False
+
+    def note() -> None:
+        nonlocal is_committed
+        is_committed = True
+
+    cr.postcommit.add(note)  # before all others
+    yield
     try:
         cr.commit()
-    except PoolError:  # Odoo announces its notifications over another connection
+    except Exception:
+        if not is_committed:
+            raise
         _logger.warning("Something was stored that other people will only learn of later", exc_info=True)
 
 

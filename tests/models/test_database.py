@@ -1,12 +1,14 @@
-"""A host's transactions, on real connections."""
+"""Transactions of a host and of a request, on real connections, and what becomes of them where one fails."""
 
 import asyncio
 import time
 from unittest.mock import patch
 
+from odoo.addons.ai_discuss.controllers import dispatcher
 from odoo.addons.ai_discuss.runtime.database import Database
 from odoo.sql_db import db_connect
 from odoo.tests import BaseCase, get_db_name
+from psycopg2 import OperationalError
 
 LOCK = 0x6C6F636B
 PATIENCE_S = 5
@@ -45,3 +47,26 @@ class TestFrozen(BaseCase):
         ):
             self.assertEqual(asyncio.run(main()), "awake")
         self.assertEqual(len(tries), 2)
+
+
+class TestStored(BaseCase):
+    """A request's transaction; Odoo's bus takes a second connection behind the commit."""
+
+    def refuse(self):
+        raise OperationalError("sorry, too many clients already")
+
+    def test_what_fails_behind_the_commit_refuses_nothing(self):
+        with (
+            db_connect(get_db_name()).cursor() as cr,
+            self.assertLogs("odoo.addons.ai_discuss.controllers.dispatcher", "WARNING"),
+            dispatcher._stored(cr),
+        ):
+            cr.postcommit.add(self.refuse)
+
+    def test_what_fails_before_the_commit_is_told(self):
+        with (
+            self.assertRaises(OperationalError),
+            db_connect(get_db_name()).cursor() as cr,
+            dispatcher._stored(cr),
+        ):
+            cr.precommit.add(self.refuse)
