@@ -19,6 +19,7 @@ from typing import Any
 import httpx2
 import openai
 
+from .aiohttp_transport import AiohttpTransport
 from .deltas import MAX_CALLS, Accumulator
 from .errors import ModelEmpty, ModelRejectedKey
 from .events import Chunk, Notice, Reasoning
@@ -146,7 +147,7 @@ class Models:
 
 
 async def list_models(spec: ModelSpec) -> list[str]:
-    """The names of the models that the provider lists, sorted. One request, no retries: a person is waiting.
+    """The names of the models that the provider lists, sorted. No retries: a person is waiting.
 
     Raises:
         RunError: as `OpenAIModel.ask`; `ModelRefused` also where a server has no such list.
@@ -244,12 +245,9 @@ def _new_client(spec: ModelSpec) -> openai.AsyncOpenAI:
     key = spec.api_key.strip()  # pasted keys bring a newline
     if not (key.isascii() and key.isprintable()):
         raise ModelRejectedKey("The API key of the provider has characters that no key has. Enter it again.")
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEPALIVE_S)
     http = httpx2.AsyncClient(
-        verify=_ssl_context(),
         follow_redirects=False,  # neither the key nor the conversation goes where nobody has sent them
-        limits=limits,
-        transport=PinnedTransport(verify=_ssl_context(), limits=limits) if spec.guarded else None,
+        transport=_transport(spec),
     )
     try:
         return openai.AsyncOpenAI(
@@ -262,6 +260,13 @@ def _new_client(spec: ModelSpec) -> openai.AsyncOpenAI:
         )
     except httpx2.InvalidURL as problem:
         raise failure_of(problem, spec).error from None
+
+
+def _transport(spec: ModelSpec) -> httpx2.AsyncBaseTransport:
+    if spec.guarded:
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEPALIVE_S)
+        return PinnedTransport(verify=_ssl_context(), limits=limits)
+    return AiohttpTransport(ssl=_ssl_context(), keepalive=KEEPALIVE_S)
 
 
 @cache

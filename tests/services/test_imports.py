@@ -18,7 +18,8 @@ BELOW = {
     "services": {"services"},
 }
 FILES = [path.relative_to(ROOT).as_posix() for room in BELOW for path in sorted((ROOT / room).rglob("*.py"))]
-HEAVY = {"openai", "mcp", "procrastinate", "httpx2", "psycopg"}  # over a second of imports: the host's, no request's
+# over a second of imports: the host's, no request's
+HEAVY = {"aiohttp", "openai", "mcp", "procrastinate", "httpx2", "psycopg"}
 
 
 def imported_by(path: str, nodes: Iterator[ast.AST] | None = None) -> set[str]:
