@@ -107,8 +107,8 @@ def parent(pid: int) -> int | None:
     return int(stat[1]) if (stat := _stat(pid)) else None
 
 
-def command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text()
+def command(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
 
 
 def _stat(pid: int) -> list[str]:
