@@ -11,7 +11,7 @@ import pytest
 from dev import processes
 from tests.fakes.mcp_servers import McpHttpServer
 from tests.fakes.model_server import ModelServer
-from tests.live import LiveServer, Person, clean_environment
+from tests.live import LiveBase, LiveServer, Person, clean_environment
 
 RUNNER_START_S = 40  # a busy machine imports Odoo and the engine slowly
 ENDED = ("done", "error", "cancelled")
@@ -105,6 +105,18 @@ def a_runner(server: LiveServer) -> Iterator[processes.Child]:
         yield child
     finally:
         child.stop(20)
+
+
+@pytest.fixture(scope="session")
+def hostless(live_base: LiveBase) -> Iterator[LiveServer]:
+    """A server that executes no runs itself, so that hosts may come and go beside it. Whoever uses it leaves no run
+    behind that has not ended."""
+    server = live_base.new_server(options={"ai_discuss_runner": "external"})
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture

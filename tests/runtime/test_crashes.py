@@ -18,7 +18,7 @@ from tests.controllers.client import PATIENCE, Stream, check_complete
 from tests.fakes import conversation
 from tests.fakes.mcp_servers import McpHttpServer
 from tests.fakes.model_server import Gate, ModelServer, Reply, calls, hold, text
-from tests.live import LiveBase, LiveServer, Person
+from tests.live import LiveServer, Person
 from tests.runtime.conftest import Room, a_runner, open_room
 
 TAKEOVER_S = 15  # what the design promises
@@ -195,7 +195,7 @@ MOMENTS = {
 
 @dataclass
 class Stage:
-    """A server that executes no runs itself, so that hosts may come and go beside it."""
+    """A server beside which hosts come and go, and what its conversations share."""
 
     server: LiveServer
     tools: McpHttpServer
@@ -211,14 +211,11 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(live_base: LiveBase) -> Iterator[Stage]:
-    server = live_base.new_server(options={"ai_discuss_runner": "external"})
+def stage(hostless: LiveServer) -> Iterator[Stage]:
+    hostless.sql(HOLDING)
     with ExitStack() as stack:
-        stack.callback(server.close)
-        server.start()
-        server.sql(HOLDING)
         tools = stack.enter_context(McpHttpServer())
-        yield Stage(server, tools, share(server, tools), server.person("ann"), stack)
+        yield Stage(hostless, tools, share(hostless, tools), hostless.person("ann"), stack)
 
 
 @pytest.fixture(scope="module")
@@ -338,10 +335,10 @@ def test_q39_a_server_of_tools_that_is_killed_in_a_call_costs_that_call(stage: S
     assert room.replies() == ["<p>It broke.</p>"]
 
 
-def test_q43_a_run_survives_a_crash_of_postgresql(own_room: Room):
+def test_q43_a_run_survives_a_crash_of_postgresql(room: Room):
     if "DATABASE_URL" in os.environ:
         pytest.skip("the database is somebody else's")
-    room, gate = own_room, hold()
+    gate = hold()
     room.model.script(text("It was a dark ", gate, "night."), *SUNNY)
     headers = {"Authorization": f"Bearer {room.person.api_key}"}
     api = httpx2.Client(base_url=room.server.url, headers=headers, timeout=PATIENCE)

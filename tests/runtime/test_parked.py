@@ -1,6 +1,6 @@
-"""Runs that wait for a person: what they hold meanwhile (nothing), and what a decision does after everything else has
-been restarted."""
+"""Runs that wait for a person: what they hold meanwhile (nothing), and what comes of two decisions at once."""
 
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,10 +13,10 @@ from tests.fakes.mcp_servers import McpHttpServer
 from tests.fakes.model_server import ModelServer, calls, text
 from tests.live import LiveServer, Person
 from tests.runtime.conftest import Room, open_room
-from tests.runtime.test_hosts import START_S, listens
 
 NOTE = ("note", {"text": "Call Azure"}, "call_a")
 MANY = 5
+START_S = 10  # a busy machine starts the gevent process slowly
 
 
 @pytest.fixture
@@ -78,12 +78,17 @@ def test_runs_that_wait_hold_no_thread_no_connection_no_lock_and_no_job(live: Li
     assert {what: count for what, count in after.items() if count - before[what] >= MANY} == {}  # one more is chance
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def decide(url: str, person: Person, command: str) -> httpx2.Response:
     headers = {"Authorization": f"Bearer {person.api_key}"}
     return httpx2.post(f"{url}/{command}", json={"id": "call_a"}, headers=headers, timeout=30)
 
 
-def test_after_a_restart_two_people_decide_at_once_in_two_processes_and_one_decision_counts(
+def test_two_people_decide_at_once_in_two_processes_and_one_decision_counts(
     start_live: Callable[..., LiveServer], model: ModelServer, tools
 ):
     server = start_live(workers=2)
@@ -91,10 +96,7 @@ def test_after_a_restart_two_people_decide_at_once_in_two_processes_and_one_deci
     ann, mia = room.person, server.person("mia", groups=("base.group_user", "ai_discuss.group_ai_manager"))
     ann.call("discuss.channel", "add_members", [room.channel_id], partner_ids=[mia.partner_id])
     run_id = park(room)
-    server.kill()
-    server.start()
     server.eventually(lambda: listens(server.gevent_port), START_S)
-    assert [run["state"] for run in room.runs()] == ["waiting"]
     model.script(text("Well."))
     with ThreadPoolExecutor() as threads, server.base.connect(server.db) as database:
         with database.transaction():  # both have begun, and neither knows of the other
