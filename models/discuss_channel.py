@@ -241,6 +241,7 @@ class DiscussChannel(models.Model):
         if not channel.ai_auto_name:
             return
         text = " ".join(html2plaintext(message.sudo().body, include_references=False).split())
-        channel.ai_auto_name = False
         if text:
             channel.name = text if len(text) <= NAME_LENGTH else f"{text[:NAME_LENGTH].rsplit(' ', 1)[0]}…"
+        else:
+            channel.ai_auto_name = False
