@@ -71,6 +71,7 @@ def _ask(conf: str, db: str, model_url: str, pace: str, count: int) -> list[int]
             env["ai.run"]._request(channel, assistant, message)
         cr.execute("UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 hour' WHERE status = 'todo'")
         cr.commit()
+        env.registry.signal_changes()  # the hosts know the assistants that there were
         return channels.ids
 
 

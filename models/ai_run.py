@@ -304,8 +304,9 @@ class AiRun(models.Model):
         self._lock_journal()
         self.write({"state": RunState.QUEUED.value, "attempt": self.attempt + 1})
         self._enqueue(self.attempt)
-        self._notify_typing(False)
-        self._broadcast()
+        # that the assistant types is not taken back for so short a time, and who answers is known: a host that ends
+        # hands all its runs back within seconds
+        self._broadcast(self._store_fields())
 
     @api.model
     def _cron_sweep(self):
