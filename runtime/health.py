@@ -12,7 +12,7 @@ from odoo.sql_db import connection_info_for
 
 PATIENCE_S = 5
 SILENT_AFTER_S = 10  # a host without a heartbeat for so long is gone; the queue's own limit
-STUCK_AFTER_S = 60  # no run that could begin waits as long as that while a host is alive
+STUCK_AFTER_S = 60  # no run that could begin waits as long as that while hosts begin none at all
 
 # "Could begin": no other run of its conversation is being executed.
 LOOK = """
@@ -26,7 +26,9 @@ SELECT (SELECT count(*) FROM procrastinate_workers
           JOIN procrastinate_events event ON event.job_id = job.id AND event.type = 'deferred'
          WHERE job.queue_name = 'ai_discuss' AND job.status = 'todo'
            AND NOT EXISTS (SELECT FROM procrastinate_jobs other
-                            WHERE other.lock = job.lock AND other.status = 'doing'))
+                            WHERE other.lock = job.lock AND other.status = 'doing')),
+       (SELECT extract(epoch FROM now() - at)::float FROM procrastinate_events
+         WHERE type = 'started' ORDER BY id DESC LIMIT 1)
 """
 
 
@@ -57,11 +59,11 @@ def look(db_name: str) -> Health:
         return Health("AI Assistants for Discuss is not installed there")
     except psycopg2.Error as error:
         return Health(f"the database cannot be read ({str(error).strip().splitlines()[0]})")
-    hosts, running, queued, waiting, oldest_s = found
+    hosts, running, queued, waiting, oldest_s, begun_s = found
     problem = ""
     if not hosts:
         problem = "no host is alive"
-    elif oldest_s is not None and oldest_s > STUCK_AFTER_S:
+    elif oldest_s is not None and min(oldest_s, begun_s or oldest_s) > STUCK_AFTER_S:  # where all are full, it waits
         problem = "no host begins a run"
     return Health(problem, hosts, running, queued, waiting, oldest_s)
 

@@ -97,18 +97,24 @@ def can_say(room: Room) -> bool:
         return False
 
 
-def test_health_tells_a_run_that_no_host_begins_from_one_that_waits_behind_another(room: Room):
+def test_health_tells_a_run_that_no_host_begins_from_one_that_waits_behind_another_or_for_a_full_host(room: Room):
     room.say("First")
     room.say("Second")
     server = room.server
     server.sql("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() + interval '1 minute')")
-    server.sql("UPDATE procrastinate_events SET at = at - interval '2 minutes' WHERE type = 'deferred'")
+    two_minutes_pass = "UPDATE procrastinate_events SET at = at - interval '2 minutes'"
+    server.sql(two_minutes_pass)
     try:
         code, line = health(server)
         assert (code, line.startswith("no host begins a run: 1 host, 0 runs running, 2 queued (oldest 12")) == (1, True)
         first = server.sql("SELECT min(id) FROM procrastinate_jobs WHERE status = 'todo'")[0][0]
         server.sql("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s", first)
+        server.sql(two_minutes_pass)
         assert health(server) == (0, "ok: 1 host, 0 runs running, 2 queued, 0 waiting for approval\n")
+        server.sql("UPDATE procrastinate_jobs SET status = 'failed' WHERE id = %s", first)
+        assert health(server)[0] == 1
+        server.sql("UPDATE procrastinate_events SET at = now() WHERE type = 'started'")  # hosts are only full
+        assert health(server)[0] == 0
     finally:
         server.sql("DELETE FROM procrastinate_workers")
 

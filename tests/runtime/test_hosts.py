@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from contextlib import closing
 
+from odoo.addons.ai_discuss.runtime import queue
+
 from tests.fakes.mcp_servers import McpHttpServer
 from tests.fakes.model_server import ModelServer, calls, hold, text
 from tests.live import LiveBase, LiveServer
@@ -80,6 +82,23 @@ def test_a_killed_connection_to_the_database_ends_no_run(room: Room):
     room.model.script(text("Yes."))
     room.say("Still there?")
     assert room.ended(2)[1]["state"] == "done"
+
+
+def test_q43_a_host_that_is_cut_off_from_its_news_for_a_moment_keeps_its_runs(room: Room):
+    server, gate = room.server, hold()
+    room.model.script(text("It was ", gate, "a sunny day."))
+    room.say("Tell me a story.")
+    gate.wait_reached()
+    connected = (
+        "SELECT pid FROM pg_locks WHERE classid = %s AND locktype = 'advisory'"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    [before] = server.sql(connected, queue.CONNECTED)
+    server.sql("SELECT pg_terminate_backend(%s)", *before)
+    server.eventually(lambda: server.sql(connected, queue.CONNECTED) not in ([], [before]))
+    gate.release()
+    [run] = room.ended()
+    assert (run["state"], run["attempt"]) == ("done", 1)
 
 
 def test_q50_a_copy_of_the_database_executes_nothing(live_base: LiveBase, model: ModelServer):
