@@ -24,6 +24,7 @@ NEXT_ATTEMPT_PRIORITY = 10  # a run that had begun goes on before later messages
 HEARTBEAT_S = 3
 CLOSED_AFTER_S = 4.5  # without a heartbeat, and without the connection that a living worker keeps: it was killed
 STALLED_AFTER_S = 10  # without a heartbeat: it is frozen, or cut off
+FORGOTTEN_AFTER_S = 60  # a job that is open for so long after its run has ended holds up its channel for nothing
 SWEEP_ROWS = 50  # jobs, and runs, that are looked at in one transaction: others wait for it
 CONNECTED = 0x61694849  # key of the lock that a worker's connection holds with the worker's id: "aiHI"
 KEEP_FINISHED_JOBS_DAYS = 1
@@ -109,14 +110,17 @@ def cancel(cr, run_id: int) -> None:
 
 
 def find_lost(cr) -> list[int]:
-    """Runs with a job whose worker is gone. Nothing is locked: whoever takes one over holds its run first."""
+    """Runs with a job whose worker is gone, or has forgotten it: where procrastinate hears at the same moment of a job
+    and that it is to be aborted, it never ends it. Nothing is locked: whoever takes a run over holds it first."""
     cr.execute(SQL(
         """
         SELECT (job.args->>'run_id')::int FROM procrastinate_jobs job
      LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id
-         WHERE job.status = 'doing' AND job.task_name = %s AND %s LIMIT %s
+         WHERE job.status = 'doing' AND job.task_name = %s AND (%s OR (
+            SELECT finished_at FROM ai_run WHERE id = (job.args->>'run_id')::int
+         ) < now() AT TIME ZONE 'UTC' - make_interval(secs => %s)) LIMIT %s
         """,
-        TASK, _is_gone(CLOSED_AFTER_S, STALLED_AFTER_S), SWEEP_ROWS,
+        TASK, _is_gone(CLOSED_AFTER_S, STALLED_AFTER_S), FORGOTTEN_AFTER_S, SWEEP_ROWS,
     ))  # fmt: skip
     return [run_id for (run_id,) in cr.fetchall()]
 

@@ -227,6 +227,17 @@ class TestTakeover(RunCase):
         """It sends a heartbeat every three seconds, and connects again."""
         self.assertEqual(self.attempts_after(silent_s=queue.HEARTBEAT_S + 1, connected=False), 1)
 
+    def test_a_job_that_its_host_has_forgotten_holds_up_its_channel_for_a_minute_at_most(self):
+        run = self.running()
+        self.lose_host(run)
+        self.worker(silent_s=0)
+        run._finish(RunState.CANCELLED)
+        self.env["ai.run"]._take_over_lost()
+        self.assertEqual([job[0] for job in self.jobs(run)], ["doing"])
+        run.finished_at -= timedelta(minutes=2)
+        self.env["ai.run"]._take_over_lost()
+        self.assertEqual([job[0] for job in self.jobs(run)], ["failed"])
+
     def test_q43_a_run_that_every_host_gives_up_is_given_up(self):
         """What it stores is refused each time in a way that looks like an outage."""
         run = self.running()
