@@ -31,7 +31,7 @@ FAILURES = (
 
 
 class AiohttpTransport(httpx2.AsyncBaseTransport):
-    """Any number of connections, as proxies of the environment want them. It belongs to the loop of its first request."""
+    """Any number of connections, as proxies of the environment want them, for the loop of its first request."""
 
     def __init__(self, *, ssl: SSLContext, keepalive: float) -> None:
         self._ssl = ssl
