@@ -37,18 +37,25 @@ class Health:
     """What there is to say. Two are equal where only time has passed."""
 
     problem: str = ""  # what is wrong; empty where all is well
-    hosts: int = 0
+    hosts: int | None = None  # None: nothing of all this could be read
     running: int = 0
     queued: int = 0
     waiting: int = 0  # for a person's decision
     oldest_s: float | None = field(default=None, compare=False)  # since when a run could begin
 
     def __str__(self) -> str:
+        if self.hosts is None:
+            return self.problem
         oldest = "" if self.oldest_s is None else f" (oldest {self.oldest_s:.1f} s)"
         return (
-            f"{self.problem or 'ok'}: {self.hosts} host{'' if self.hosts == 1 else 's'}, {self.running} runs running, "
+            f"{self.problem or 'ok'}: {self.hosts} host{_s(self.hosts)}, "
+            f"{self.running} run{_s(self.running)} running, "
             f"{self.queued} queued{oldest}, {self.waiting} waiting for approval"
         )
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"
 
 
 def look(db_name: str) -> Health:

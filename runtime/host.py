@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import contextlib
 import logging
+import math
 import os
 import sys
 import threading
@@ -44,13 +45,12 @@ def start(db_name: str) -> "Host":
 
 
 def stop_all() -> None:
-    """Hand back what this process executes, and end its hosts. Bounded; harmless when repeated."""
+    """Hand back what this process executes, and end its hosts. Bounded, also when it is repeated."""
     own = [host for (pid, _db_name), host in _hosts.items() if pid == os.getpid()]
     for host in own:
         host.ask_to_stop()
-    deadline = time.monotonic() + SHUTDOWN_S
     for host in own:
-        host.join(max(0.0, deadline - time.monotonic()))
+        host.join()
 
 
 class Host:
@@ -60,7 +60,8 @@ class Host:
         self._db_name = db_name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task | None = None
-        self._stop_asked = False
+        self._stop_by: float | None = None  # when it should have ended; None: nobody has asked it to
+        self._responded_at = -math.inf
         self._ended_at: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"ai_discuss.host.{db_name}", daemon=True)
         self._thread.start()
@@ -75,22 +76,25 @@ class Host:
         return self._ended_at is not None
 
     def responds(self, within: float) -> bool:
-        """Whether its loop does something that it is asked to, in time."""
-        answered = threading.Event()
-        if self._loop is None:
-            return False
-        with contextlib.suppress(RuntimeError):  # it has just ended
-            self._loop.call_soon_threadsafe(answered.set)
-        return answered.wait(within)
+        """Whether its loop has lately done what it was asked to. Asked again and again: it waits for nothing."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                self._loop.call_soon_threadsafe(self._note_response)
+        return time.monotonic() < self._responded_at + within
+
+    def _note_response(self) -> None:
+        self._responded_at = time.monotonic()
 
     def ask_to_stop(self) -> None:
-        self._stop_asked = True
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + SHUTDOWN_S
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # it has just ended
                 self._loop.call_soon_threadsafe(self._main.cancel)
 
-    def join(self, timeout: float | None = None) -> None:
-        self._thread.join(timeout)
+    def join(self) -> None:
+        """Wait for its end, which it was asked to come to."""
+        self._thread.join(max(0.0, self._stop_by - time.monotonic()))
         if self._thread.is_alive():
             _logger.warning("The host of the database %s did not end in time; its runs go on elsewhere", self._db_name)
 
@@ -111,7 +115,7 @@ class Host:
         self._loop = asyncio.get_running_loop()
         from .worker import serve  # a second of imports, which no request waits for
 
-        if not self._stop_asked:
+        if self._stop_by is None:
             await serve(self._db_name)
 
 

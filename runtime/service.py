@@ -39,9 +39,10 @@ def serve(db_names: Sequence[str]) -> int:
     _allow_many_files()
     for db_name in db_names:
         _await_database(db_name, asked_to_stop)
+        if not asked_to_stop.is_set():
+            Registry(db_name)
         if asked_to_stop.is_set():
             return 0
-        Registry(db_name)
     service = _Service(db_names)
     try:
         while not asked_to_stop.wait(BEAT_S):

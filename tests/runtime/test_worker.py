@@ -1,10 +1,15 @@
-"""What becomes of a run whose job is aborted, at each moment at which that can happen, or whose database is away."""
+"""What becomes of a run whose job is aborted, at each moment at which that can happen, or whose database is away; and
+of a host whose loop hangs."""
 
 import asyncio
+import os
+import threading
+import time
 from types import SimpleNamespace
 
 import psycopg2
 import pytest
+from odoo.addons.ai_discuss.runtime import host
 from odoo.addons.ai_discuss.runtime.database import Database
 from odoo.addons.ai_discuss.runtime.worker import _Execution
 from odoo.addons.ai_discuss.services.errors import Unavailable
@@ -28,6 +33,29 @@ def test_an_outage_that_lasts_is_no_failure_of_whoever_meets_it(monkeypatch, err
     monkeypatch.setattr("odoo.addons.ai_discuss.runtime.database.OUTAGE_DELAYS_S", (0, 0))
     asyncio.run(main())
     assert len(tries) == 3
+
+
+def test_a_host_that_hangs_keeps_nobody_waiting_for_long(monkeypatch):
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    class HangingHost(host.Host):
+        async def _serve(self):
+            self._main, self._loop = asyncio.current_task(), asyncio.get_running_loop()
+            hangs.set()
+            goes_on.wait()
+
+    one = HangingHost("nowhere")
+    hangs.wait()
+    monkeypatch.setitem(host._hosts, (os.getpid(), "nowhere"), one)
+    monkeypatch.setattr(host, "SHUTDOWN_S", 0.1)
+    began = time.monotonic()
+    assert not one.responds(60)
+    host.stop_all()
+    monkeypatch.setattr(host, "SHUTDOWN_S", 60)
+    host.stop_all()  # as at the process's exit
+    assert time.monotonic() - began < 30
+    goes_on.set()
+    one._thread.join()
 
 
 class EndingRunner:
