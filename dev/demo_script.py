@@ -36,7 +36,7 @@ class Result:
     @property
     def denied(self) -> bool:
         """Whether a person didn't allow the call; Odoo says so in these words."""
-        return self.data is None and self.text.startswith("Denied by ")
+        return self.data is None and self.text.startswith(("Denied by ", "Nobody decided "))
 
 
 @dataclass(frozen=True)

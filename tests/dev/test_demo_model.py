@@ -108,17 +108,18 @@ def test_requests_lead_to_the_right_calls_in_the_right_rounds(text, rounds):
     assert converse(text).rounds == rounds
 
 
-def test_a_denied_call_is_no_failure_and_the_answer_says_that_nothing_was_changed():
+@pytest.mark.parametrize("reason", ["Denied by Ann", "Nobody decided within 24 h, so it was not executed"])
+def test_a_denied_call_is_no_failure_and_the_answer_says_that_nothing_was_changed(reason):
     question = {"role": "user", "content": "Delete note 1"}
     call = {"id": "c1", "type": "function", "function": {"name": "delete_note", "arguments": '{"number": 1}'}}
-    denial = "Denied by Ann. Do not repeat the call; go on without it, or ask what to do."
+    denial = f"{reason}. Do not repeat the call; go on without it, or ask what to do."
     answer = answer_to(
         question,
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c1", "content": denial},
         tools=["delete_note"],
     )
-    assert "nothing was changed" in answer and "Denied by Ann." in answer
+    assert "nothing was changed" in answer and f"{reason}." in answer
     assert "did not work" not in answer and "Do not repeat" not in answer
 
 
