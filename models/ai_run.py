@@ -381,8 +381,10 @@ class AiRun(models.Model):
             self._finish(RunState.CANCELLED)
         elif self.hosts_lost >= MAX_LOST_HOSTS:
             self.attempt += 1
-            times = f"{self.hosts_lost} times"
-            text = f"The server broke off {times} while it worked on this reply. Try again, or ask for less."
+            text = self.with_context(lang=self.lang or "en_US").env._(
+                "The server broke off %(times)s times while it worked on this reply. Try again, or ask for less.",
+                times=self.hosts_lost,
+            )
             self._finish(RunState.ERROR, error=HostsLost(text))
         else:
             self._requeue()
