@@ -36,7 +36,7 @@ TICK_S = 0.05
 MAX_ROUNDS = 6
 TROUBLE = 0.02  # the odds that something is wrong with a request to a server of tools
 FAULTY = 0.5  # … with a reply of the model
-STOPPED = 0.06  # … that somebody stops a run
+STOPPED = 0.2  # … that somebody stops a run
 NUMBER = re.compile(r"#(\d+)\b")
 
 
