@@ -367,8 +367,10 @@ def all_jobs_for(worker: int, server: LiveServer) -> Iterator[None]:
         "CREATE TRIGGER refuse BEFORE UPDATE OF worker_id ON procrastinate_jobs"
         f" FOR EACH ROW WHEN (NEW.status = 'doing' AND NEW.worker_id <> {worker}) EXECUTE FUNCTION refuse()"
     )
-    yield
-    server.sql("DROP TRIGGER refuse ON procrastinate_jobs")
+    try:
+        yield
+    finally:
+        server.sql("DROP TRIGGER refuse ON procrastinate_jobs")
 
 
 def crash_postgresql(server: LiveServer) -> None:
