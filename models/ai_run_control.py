@@ -26,7 +26,7 @@ class AiRun(models.Model):
     stopped_by = fields.Many2one(
         "res.users", readonly=True, ondelete="set null", help="Who wanted the run to end before it was complete."
     )
-    stopped_at = fields.Datetime("Stop Requested", readonly=True, help="When somebody wanted the run to end.")
+    stopped_at = fields.Datetime(readonly=True, help="When somebody wanted the run to end.")
     can_stop = fields.Boolean(compute="_compute_can_stop", help="Whether you may stop the run now.")
     waiting_call_ids = fields.One2many(
         "ai.tool.call", "run_id", "Waiting for a Decision", readonly=True,
