@@ -15,6 +15,8 @@ from . import ir_http
 from . import mail_message
 from . import res_partner
 from . import ai_run
+from . import ai_run_telling
+from . import ai_run_takeover
 from . import ai_run_control
 from . import ai_run_usage
 from . import ai_run_budget

@@ -1,36 +1,21 @@
 """A run: one reply of an assistant, from the request to its end. Here are its record and its transitions.
 
 Whoever asks only creates it (`_request`); a host executes it (`runtime.host`) and writes through `runtime.store`;
-what people may do with it is in `ai_run_control`, what it consumes in `ai_run_usage`. Every write of a host is fenced:
+what people may do with it is in `ai_run_control`, what they see of it in `ai_run_telling`, what it consumes in
+`ai_run_usage`, and what becomes of it without a host in `ai_run_takeover`. Every write of a host is fenced:
 it holds the run's row, and its attempt is the newest.
 """
 
-import logging
-from datetime import timedelta
-
-from markupsafe import Markup
-from odoo import SUPERUSER_ID, api, fields, models
-from odoo.addons.mail.tools.discuss import Store
+from odoo import api, fields, models
 from odoo.exceptions import AccessError, ConcurrencyError
-from odoo.fields import Command
-from odoo.tools import SQL, config, mute_logger
+from odoo.tools import mute_logger
 from psycopg2.errors import UniqueViolation
 
-from ..runtime import host, queue
-from ..runtime.database import is_outage
+from ..runtime import queue
 from ..services import states, wire_v1
-from ..services.errors import Fenced, HostsLost
-from ..services.events import (
-    Chunk,
-    Failed,
-    Reasoning,
-    RoundEnded,
-    RunFinished,
-    RunStarted,
-)
-from ..services.messages import TEXT_SEPARATOR, ToolResult, join_texts, to_wire
+from ..services.errors import Fenced
+from ..services.messages import ToolResult, to_wire
 from ..services.states import RUN_ENDS, RunState, ToolCallState
-from ..services.transcript import decode_turn
 
 STATES = [
     (RunState.QUEUED.value, "Queued"),
@@ -41,10 +26,7 @@ STATES = [
     (RunState.CANCELLED.value, "Cancelled"),
 ]
 MANAGERS = "ai_discuss.group_ai_manager"
-_logger = logging.getLogger(__name__)
 STOPPED = "Cancelled: the run was stopped."
-MAX_LOST_HOSTS = 5  # of one run, which may itself be what ends them: by what its tools return, say
-STOP_PATIENCE_S = 2  # for its host to end a run that was stopped; then others do
 
 
 class AiRun(models.Model):
@@ -98,9 +80,6 @@ class AiRun(models.Model):
         readonly=True,
         help="What its earlier attempts have used of the time that it has. Waiting does not count, nor do attempts "
         "whose host was lost.",
-    )
-    hosts_lost = fields.Integer(
-        readonly=True, help="How many attempts have ended with their host, or were given up by it, and not the run."
     )
     text = fields.Text(readonly=True, help="The reply as the model wrote it.")
     tool_call_ids = fields.One2many(
@@ -308,86 +287,9 @@ class AiRun(models.Model):
         # hands all its runs back within seconds
         self._broadcast(self._store_fields())
 
-    @api.model
-    def _cron_sweep(self):
-        """The last resort where no host lives: lost runs go back into the queue, and this process becomes a host where
-        it may be one. (Not in a prefork server: what runs crons there serves no requests and is soon recycled.)"""
-        self._take_over_lost()
-        self._expire_approvals()
-        if not config["workers"]:
-            host.ensure(self.env.cr.dbname)
-
     @api.autovacuum
     def _gc_jobs(self):
         queue.purge(self.env.cr)
-
-    @api.model
-    def _take_over_lost(self):
-        """Take runs over from hosts that are gone, or that do not react to a stop. For hosts and the cron; whoever else
-        does it at the same time gets others. Returns whether there may be more."""
-        found = self._find_lost()
-        for run in found - found.exists():  # deleted meanwhile
-            queue.abandon(self.env.cr, run.id)
-        # a conflict is no error: the transaction begins anew, and nobody needs to read of it in the log
-        query = "SELECT id FROM ai_run WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
-        self.env.cr.execute(query, [found.ids], log_exceptions=False)
-        runs = self.browse(row[0] for row in self.env.cr.fetchall())
-        runs.invalidate_recordset()
-        for run in runs:
-            run._take_over_or_end()
-        return len(runs) >= queue.SWEEP_ROWS
-
-    @api.model
-    def _find_lost(self):
-        """Runs whose host is gone, that have no job any more (the database was away when it ended), or that somebody
-        has stopped in vain."""
-        self.env.flush_all()
-        self.env.cr.execute(SQL(
-            """
-            SELECT id FROM ai_run
-             WHERE state IN ('queued', 'running')
-               AND (id NOT IN (%s) OR state = 'running' AND stop_requested AND stopped_at < %s)
-             LIMIT %s
-            """,
-            queue.attended(), fields.Datetime.now() - timedelta(seconds=STOP_PATIENCE_S), queue.SWEEP_ROWS,
-        ))  # fmt: skip
-        stuck = [run_id for (run_id,) in self.env.cr.fetchall()]
-        return self.browse({*stuck, *queue.find_lost(self.env.cr)})
-
-    def _take_over_or_end(self):
-        """Take the run over. Where that fails, it ends, if need be without a word: it must not hold up all others."""
-        try:
-            with self.env.cr.savepoint():
-                self._take_over()
-        except Exception as error:
-            if isinstance(error, ConcurrencyError) or is_outage(error):
-                raise
-            _logger.exception("Run %s: nobody can be told that it failed; it ends without a word", self.id)
-            queue.abandon(self.env.cr, self.id)
-            self.attempt += 1
-            self._end(RunState.ERROR)
-
-    def _take_over(self):
-        """Go on with the next attempt, or end the run where it was stopped. Its host, if it wakes up, is fenced."""
-        self._lock_journal()
-        attempt = queue.abandon(self.env.cr, self.id)
-        if self.state not in (RunState.QUEUED, RunState.RUNNING) or (attempt or self.attempt) < self.attempt:
-            return
-        _logger.warning("Run %s: attempt %s has no host any more", self.id, attempt or self.attempt)
-        self.attempt = attempt or self.attempt  # also where the host was lost before it had begun
-        self.hosts_lost += 1
-        if self.stop_requested:
-            self.attempt += 1
-            self._finish(RunState.CANCELLED)
-        elif self.hosts_lost >= MAX_LOST_HOSTS:
-            self.attempt += 1
-            text = self.with_context(lang=self.lang or "en_US").env._(
-                "The server broke off %(times)s times while it worked on this reply. Try again, or ask for less.",
-                times=self.hosts_lost,
-            )
-            self._finish(RunState.ERROR, error=HostsLost(text))
-        else:
-            self._requeue()
 
     def _finish(self, state, text="", error=None):
         """End the run: its reply, its last events, everything that people see, in this one transaction. Where no host
@@ -448,109 +350,3 @@ class AiRun(models.Model):
 
     def _calls_in(self, state):
         return self.tool_call_ids.filtered(lambda call: call.state == state)
-
-    # -- what people see
-
-    def _post_reply(self, state):
-        """The reply as a message of the assistant: what was said, and why it is not more where it isn't."""
-        from ..services import markdown
-
-        channel = self.channel_id
-        remote_images = self.env["res.config.settings"]._ai_remote_images()
-        body = Markup(markdown.to_html(self.text, remote_images)) if self.text else Markup()
-        if self.error_message:
-            body += Markup('<p class="o_ai_error text-danger">%s</p>') % self.error_message
-        if state == RunState.CANCELLED and self.stopped_by and (body or self.tool_call_ids):
-            body += self._stopped_note()
-        if not body or not channel.active:
-            return self.env["mail.message"]
-        return channel.with_user(SUPERUSER_ID).with_context(lang=self.lang or "en_US").message_post(
-            author_id=self.assistant_id.partner_id.id,
-            body=body,
-            message_type="comment",
-            subtype_xmlid="mail.mt_comment",
-            tool_call_ids=[Command.link(call.id) for call in self.tool_call_ids],
-            attachment_ids=self.tool_call_ids._share_files(channel),
-        )
-
-    def _notify_typing(self, is_typing):
-        """Show or hide that the assistant is typing. Clients forget it after a minute: repeat it while it is true."""
-        for run in self:
-            # searched for, not taken from the members: a conversation may have thousands
-            its_own = [("channel_id", "=", run.channel_id.id), ("partner_id", "=", run.assistant_id.partner_id.id)]
-            self.env["discuss.channel.member"].search(its_own)._notify_typing(is_typing)
-
-    def _broadcast(self, store_fields=None):
-        """Tell every open tab of the channel's members how these runs are now."""
-        for run in self:
-            if run.channel_id:
-                Store(bus_channel=run.channel_id).add(run, store_fields).bus_send()
-
-    def _to_store_defaults(self, target):
-        partner_fields = ["avatar_128", "is_ai_assistant", "name"]
-        return [
-            *self._store_fields(asker_fields=["name"]),
-            Store.One("assistant_partner_id", partner_fields, value=lambda run: run.assistant_id.partner_id),
-        ]
-
-    def _store_fields(self, asker_fields=()):
-        """What clients know of a run beside who answers; of who asked, as much as is wanted."""
-        return [
-            Store.One("assistant_id", []),
-            Store.One("channel_id", []),
-            "error_code",
-            "error_message",
-            Store.One("message_id", []),
-            "state",
-            Store.One("trigger_message_id", []),
-            Store.One("user_id", [Store.One("partner_id", list(asker_fields))]),
-        ]
-
-    # -- what is stored of it
-
-    def _stored_turns(self, shown=()):
-        """The model's replies, and the results of their calls by id: (turns, results); with the images of the calls
-        that are `shown`."""
-        self.ensure_one()
-        turns = tuple(map(decode_turn, self.transcript or ()))
-        return turns, {
-            call.call_id: call._result(with_images=call in shown) for call in self.tool_call_ids if not call.is_open
-        }
-
-    def _told_text(self):
-        """What the model has said, as the loop joins it: in its complete rounds, and in one that broke off."""
-        turns = self._stored_turns()[0]
-        told = join_texts(turn.message.text for turn in turns)
-        broken_off = self.env["ai.run.event"]._told_in_round(self, len(turns) + 1)
-        return told + broken_off  # which begins with the separator
-
-    def _journal_from_records(self):
-        """The frames of an ended run whose journal has been purged, as (seq, payload)."""
-        self.ensure_one()
-        events = [self._started_event(), *self._told_events(), *self._last_events()]
-        return [(seq, wire_v1.encode(event)) for seq, event in enumerate(events, 1)]
-
-    def _started_event(self):
-        return RunStarted(self.id, RunState.QUEUED)
-
-    def _told_events(self):
-        calls = {call.call_id: call for call in self.tool_call_ids}
-        told = ""
-        for round, turn in enumerate(self._stored_turns()[0], 1):
-            if turn.message.reasoning:
-                yield Reasoning(turn.message.reasoning)
-            if turn.message.text:
-                piece = f"{TEXT_SEPARATOR}{turn.message.text}" if told else turn.message.text
-                told += piece
-                yield Chunk(piece)
-            recorded = [calls[call.id] for call in turn.message.tool_calls if call.id in calls]
-            yield from (call._started_event() for call in recorded)
-            yield RoundEnded(round, turn.finish_reason)
-            yield from (call._finished_event() for call in recorded if not call.is_open)
-        if self.text and self.text.startswith(told) and len(self.text) > len(told):
-            yield Chunk(self.text[len(told):])
-
-    def _last_events(self):
-        if self.error_code:
-            yield Failed(self.error_code, self.error_message or "")
-        yield RunFinished(self.id, self.message_id.id or None, RunState(self.state), self.rounds, self._usage())

@@ -257,7 +257,7 @@ class TestTakeover(RunCase):
         stuck.stop_requested = True
         with (
             patch.object(type(stuck), "_post_reply", side_effect=TypeError("a bug")),
-            self.assertLogs("odoo.addons.ai_discuss.models.ai_run", "ERROR"),
+            self.assertLogs("odoo.addons.ai_discuss.models.ai_run_takeover", "ERROR"),
         ):
             self.env["ai.run"]._take_over_lost()
         self.assertEqual((stuck.state, stuck.attempt, self.kinds(stuck)[-1]), ("error", 2, "done"))
