@@ -128,7 +128,7 @@ class Models:
         """
         identity = spec.base_url, spec.api_key, spec.guarded
         if identity not in self._clients:
-            self._clients[identity] = _new_client(spec)
+            self._clients[identity] = _new_client(spec, _pinned() if spec.guarded else _quick())
         return self._clients[identity]
 
     def quirks(self, spec: ModelSpec) -> set[Quirk]:
@@ -147,19 +147,19 @@ class Models:
 
 
 async def list_models(spec: ModelSpec) -> list[str]:
-    """The names of the models that the provider lists, sorted. No retries: a person is waiting.
+    """The names of the models that the provider lists, sorted. One request, no retries: a person is waiting.
 
     Raises:
         RunError: as `OpenAIModel.ask`; `ModelRefused` also where a server has no such list.
     """
-    models = Models()
+    client = _new_client(spec, _pinned() if spec.guarded else None)  # aiohttp repeats a GET by itself
     try:
-        response = await models.client(spec).get("/models", cast_to=httpx2.Response, options=_options(spec))
+        response = await client.get("/models", cast_to=httpx2.Response, options=_options(spec))
         return _model_names(response.content)
     except (openai.APIError, Unusable, *BROKEN) as problem:
         raise failure_of(problem, spec).error from None
     finally:
-        await models.aclose()
+        await client.close()
 
 
 class _Attempts:
@@ -241,13 +241,15 @@ class _Attempts:
 # The connection
 
 
-def _new_client(spec: ModelSpec) -> openai.AsyncOpenAI:
+def _new_client(spec: ModelSpec, transport: httpx2.AsyncBaseTransport | None) -> openai.AsyncOpenAI:
+    """The SDK's client over `transport`; None: httpx2's own."""
     key = spec.api_key.strip()  # pasted keys bring a newline
     if not (key.isascii() and key.isprintable()):
         raise ModelRejectedKey("The API key of the provider has characters that no key has. Enter it again.")
     http = httpx2.AsyncClient(
+        verify=_ssl_context(),
         follow_redirects=False,  # neither the key nor the conversation goes where nobody has sent them
-        transport=_transport(spec),
+        transport=transport,
     )
     try:
         return openai.AsyncOpenAI(
@@ -262,10 +264,12 @@ def _new_client(spec: ModelSpec) -> openai.AsyncOpenAI:
         raise failure_of(problem, spec).error from None
 
 
-def _transport(spec: ModelSpec) -> httpx2.AsyncBaseTransport:
-    if spec.guarded:
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEPALIVE_S)
-        return PinnedTransport(verify=_ssl_context(), limits=limits)
+def _pinned() -> PinnedTransport:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEPALIVE_S)
+    return PinnedTransport(verify=_ssl_context(), limits=limits)
+
+
+def _quick() -> AiohttpTransport:
     return AiohttpTransport(ssl=_ssl_context(), keepalive=KEEPALIVE_S)
 
 
