@@ -14,6 +14,7 @@ import httpx2
 import psycopg
 import pytest
 
+from dev import processes
 from tests.controllers.client import PATIENCE, Stream, check_complete
 from tests.fakes import conversation
 from tests.fakes.mcp_servers import McpHttpServer
@@ -93,7 +94,6 @@ class Scene:
     def wait_told(self, kind: str) -> None:
         run_id = self.room.runs()[-1]["id"]
         self.room.server.eventually(lambda: kind in [frame["type"] for frame in self.room.frames(run_id)])
-
 
 
 @dataclass(frozen=True)
@@ -202,6 +202,7 @@ class Stage:
     tools_id: int
     person: Person
     stack: ExitStack
+    runner: processes.Child | None = None  # who goes on after a host is killed
 
     def open(self) -> Scene:
         room = open_room(self.server, self.stack.enter_context(ModelServer()), self.person)
@@ -231,7 +232,7 @@ def survivors(stage: Stage) -> dict[str, Scene]:
     for name, moment in MOMENTS.items():
         scenes[name].room.model.script(*moment.again)
         moment.then(scenes[name])
-    stage.stack.enter_context(a_runner(stage.server))  # for the tests behind these, too
+    stage.runner = stage.stack.enter_context(a_runner(stage.server))  # for the tests behind these, too
     release_the_second_call(scenes["reading"])
     for name, moment in MOMENTS.items():
         scenes[name].room.ended(len(moment.replies), within=TAKEOVER_S)
@@ -302,19 +303,16 @@ def test_a_stop_from_another_process_closes_everything_at_once(stage: Stage, sur
 def test_q43_a_host_that_was_frozen_and_wakes_up_changes_nothing(stage: Stage, survivors: dict[str, Scene]):
     left, stopped = stage.open(), stage.open()
     with a_runner(stage.server) as sleeper:
-        worker = stage.server.sql("SELECT max(id) FROM procrastinate_workers")[0][0]
-        with all_jobs_for(worker, stage.server):
+        with frozen(stage.runner):  # who fetches a job would be chance
             for scene in (left, stopped):
                 speaking(scene)
-        os.killpg(sleeper.process.pid, signal.SIGSTOP)
-        stop(stopped.room)  # whoever does leaves it to the host, which seems to be well
-        left.room.model.script(*SUNNY)
-        assert [run["state"] for run in stopped.room.ended()] == ["cancelled"]
-        long_ago = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute' WHERE id = %s"
-        stage.server.sql(long_ago, worker)  # the test has no time for the ten seconds
-        assert [(run["state"], run["attempt"]) for run in left.room.ended()] == [("done", 2)]
-        told = [scene.room.frames(scene.room.runs()[0]["id"]) for scene in (left, stopped)]
-        os.killpg(sleeper.process.pid, signal.SIGCONT)
+        with frozen(sleeper):
+            stop(stopped.room)  # whoever does leaves it to the host, which seems to be well
+            left.room.model.script(*SUNNY)
+            assert [run["state"] for run in stopped.room.ended()] == ["cancelled"]
+            miss_heartbeats(left.room)
+            assert [(run["state"], run["attempt"]) for run in left.room.ended()] == [("done", 2)]
+            told = [scene.room.frames(scene.room.runs()[0]["id"]) for scene in (left, stopped)]
         for scene in (left, stopped):
             scene.room.model.wait_for_disconnect(1)  # it has heard that they are not its own any more
     assert told == [scene.room.frames(scene.room.runs()[0]["id"]) for scene in (left, stopped)]
@@ -360,17 +358,22 @@ def test_q43_a_run_survives_a_crash_of_postgresql(room: Room, hostless: LiveServ
 
 
 @contextlib.contextmanager
-def all_jobs_for(worker: int, server: LiveServer) -> Iterator[None]:
-    """Keep other workers from what this one shall have: who fetches a job is chance."""
-    server.sql("CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
-    server.sql(
-        "CREATE TRIGGER refuse BEFORE UPDATE OF worker_id ON procrastinate_jobs"
-        f" FOR EACH ROW WHEN (NEW.status = 'doing' AND NEW.worker_id <> {worker}) EXECUTE FUNCTION refuse()"
-    )
+def frozen(host: processes.Child) -> Iterator[None]:
+    """Let it do nothing for a while, as on a machine that sleeps: its connections stay."""
+    os.killpg(host.process.pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        server.sql("DROP TRIGGER refuse ON procrastinate_jobs")
+        os.killpg(host.process.pid, signal.SIGCONT)
+
+
+def miss_heartbeats(room: Room) -> None:
+    """Let the host that executes a run there seem dead; a test has no time for the ten seconds."""
+    room.server.sql(
+        "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute'"
+        " WHERE id IN (SELECT worker_id FROM procrastinate_jobs WHERE lock = %s AND status = 'doing')",
+        f"channel:{room.channel_id}",
+    )
 
 
 def crash_postgresql(server: LiveServer) -> None:
