@@ -102,9 +102,10 @@ def drop(settings: Settings, server: Server, name: str) -> None:
 
 
 def drop_leftovers(settings: Settings, server: Server) -> None:
-    """Drop what a test run that was killed has left."""
+    """Drop what a test run that was killed has left: of its live servers, and of the lanes of Odoo's test cases."""
+    query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) OR starts_with(datname, %s)"
     with server.connect() as connection:
-        rows = connection.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [LIVE]).fetchall()
+        rows = connection.execute(query, [LIVE, f"{TESTS}-"]).fetchall()
     for (name,) in rows:
         drop(settings, server, name)
 

@@ -1,4 +1,4 @@
-"""Runs the tests: all of them in one pytest, which closes with its one summary line."""
+"""Runs the tests: in one pytest, which closes with its one summary line; all of them in two lanes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 from . import browser, database, environment, odoo_source, processes
 from .output import step
-from .postgres import Server
+from .postgres import PROGRAMS, Server
 from .settings import ADDON, ROOT, Settings
 from .stamps import only_one, write_atomically
 
 # From the quick to the slow; the browser last, because its event loop stays in the thread that runs the tests.
 ROOMS = ("dev", "services", "models", "runtime", "controllers", "web")
 UNITS = ("dev", "services")  # neither a database nor a server
+LANES = 2  # each has servers and a browser of its own; what a container may use of many cores nobody says
 PRIVATE = ("OPENAI_", "PG", "ODOO_", "OPENERP_", "PYTEST_")  # what a developer has set for other purposes
 
 
@@ -32,8 +33,10 @@ def run(settings: Settings, server: Server, arguments: Sequence[str]) -> int:
         shutil.rmtree(_live_logs(settings), ignore_errors=True)
         conf = settings.state / "pytest.conf"
         write_atomically(conf, settings.test_conf.read_text() + f"db_name = {database.TESTS}\n", 0o600)
-        options = [f"--odoo-config={conf}", "--odoo-http", *_options(settings)]
-        return _pytest(settings, [*options, *chosen], _variables(settings, chromium))
+        options = [f"--odoo-config={conf}", "--odoo-http", *_options(settings), *_lanes(arguments)]
+        variables = {**_variables(settings, chromium), **_for_createdb(server)}
+        variables["PATH"] += os.pathsep + str(PROGRAMS)
+        return _pytest(settings, [*options, *chosen], variables)
 
 
 def run_units(settings: Settings, arguments: Sequence[str]) -> int:
@@ -43,13 +46,30 @@ def run_units(settings: Settings, arguments: Sequence[str]) -> int:
     return _pytest(settings, [*options, *_chosen(settings, arguments, UNITS)], _variables(settings, None))
 
 
+def _lanes(arguments: Sequence[str]) -> list[str]:
+    """All tests run side by side, file by file in the order of `ROOMS`; chosen ones are sooner there without."""
+    if _places(arguments) or len(os.sched_getaffinity(0)) < LANES:
+        return []
+    return [f"--numprocesses={LANES}", "--dist=loadfile", "--no-loadscope-reorder"]
+
+
+def _for_createdb(server: Server) -> dict[str, str]:
+    """With what pytest-odoo copies the database for each lane: a program of PostgreSQL's, and where it has to go."""
+    names = {"HOST": server.host, "PORT": server.port, "USER": server.user, "PASSWORD": server.password}
+    return {f"PG{name}": value for name, value in {**names, "SSLMODE": server.sslmode}.items() if value}
+
+
 def _chosen(settings: Settings, arguments: Sequence[str], rooms: Sequence[str]) -> list[str]:
     """The arguments, with paths that lead through the folder which has the addon's name: pytest-odoo goes by it."""
     here = settings.addons / ADDON
-    places = [argument for argument in arguments if (ROOT / argument.partition("::")[0]).exists()]
+    places = _places(arguments)
     others = [argument for argument in arguments if argument not in places]
     names = [str((ROOT / place).relative_to(ROOT)) for place in places] or [f"tests/{room}" for room in rooms]
     return [*others, *(str(here / name) for name in names)]
+
+
+def _places(arguments: Sequence[str]) -> list[str]:
+    return [argument for argument in arguments if (ROOT / argument.partition("::")[0]).exists()]
 
 
 def _options(settings: Settings) -> list[str]:

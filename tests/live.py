@@ -22,7 +22,9 @@ conftest, which an addon's tests cannot have. The fixtures:
 
 import binascii
 import configparser
+import copy
 import itertools
+import logging
 import os
 import re
 import shutil
@@ -298,6 +300,12 @@ class LiveBase:
         self._options = parser["options"]
         self._names = (f"ai_discuss_live_{os.getpid()}_{number}" for number in itertools.count(1))
 
+    def beside(self, host: str) -> "LiveBase":
+        """The same on another PostgreSQL, whose databases are copies of this one's."""
+        other = copy.copy(self)
+        other._options = {**self._options, "db_host": host}
+        return other
+
     def new_server(self, *, workers: int = 0, options: Mapping[str, str] | None = None) -> LiveServer:
         """A server on a fresh copy of the template; `options` are lines for its `odoo.conf`."""
         db = next(self._names)
@@ -352,6 +360,7 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    logging.getLogger("mcp.server").setLevel(logging.WARNING)  # of the fakes, which a lane's output would be full of
     config.addinivalue_line("markers", "live: the test runs against a real Odoo (set by itself where `live` is used)")
 
 

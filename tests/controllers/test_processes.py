@@ -1,5 +1,6 @@
 """Streams in the processes that Odoo has: HTTP workers, the gevent process, and one that is asked to stop."""
 
+import contextlib
 import copy
 import os
 import re
@@ -7,6 +8,8 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
+import psutil
 import pytest
 
 from tests.controllers.client import Stream, check_complete, text_of
@@ -232,6 +235,34 @@ def test_a_database_that_cannot_be_reached_for_now_is_no_missing_page(prefork, p
     assert refusal(answer) == (503, "busy")
     assert answer.headers["Retry-After"] == "1"
     assert refusal(prefork_team.alice.api.get(**request)) == (404, "channel_not_found")
+
+
+def test_q43_a_reply_comes_to_its_end_when_every_process_that_had_to_do_with_it_was_killed(
+    prefork, prefork_team, model
+):
+    conversation = start_conversation(prefork_team, model)
+    model.script(text("Hello", hold()), text("Hello Alice"))
+    url = f"{prefork.gevent_url}{conversation.url}"
+    with Stream(prefork_team.alice.api, "POST", url, json={"message": "Hi"}) as stream:
+        frames = stream.until("chunk")
+        for process in psutil.Process(prefork.pid).children():  # the gevent process, and the workers; others follow
+            process.kill()
+    while frames[-1].type != "done":
+        with conversation.attach(after=frames[-1]) as stream:
+            frames += stream.rest()
+    assert [frame.type for frame in frames].count("restart") == 1
+    with conversation.attach() as stream:
+        replay = stream.rest()
+    check_complete(replay)
+    assert text_of(replay) == "Hello Alice"
+    prefork.eventually(lambda: answers(prefork_team.alice.api, f"{prefork.gevent_url}/web/login"))
+    assert prefork.log.errors() == []
+
+
+def answers(client, url) -> bool:
+    with contextlib.suppress(httpx2.TransportError):
+        return client.get(url).status_code == 200
+    return False
 
 
 def test_a_server_that_stops_ends_its_streams_and_their_run_goes_on_after_it(threaded, threaded_team, model):

@@ -263,7 +263,8 @@ class _Listener(ABC):
         self.port = listening.getsockname()[1]
         certificate, key = self._tls or (None, None)
         config = uvicorn.Config(
-            self._app(), log_config=None, access_log=False, ssl_certfile=certificate, ssl_keyfile=key,
+            self._app(), log_config=None, log_level="warning", access_log=False,
+            ssl_certfile=certificate, ssl_keyfile=key,
         )
         self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, args=(listening,), daemon=True)

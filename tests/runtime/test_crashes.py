@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
-import psycopg
 import pytest
 
 from dev import processes
@@ -19,11 +18,11 @@ from tests.controllers.client import PATIENCE, Stream, check_complete
 from tests.fakes import conversation
 from tests.fakes.mcp_servers import McpHttpServer
 from tests.fakes.model_server import Gate, ModelServer, Reply, calls, hold, text
-from tests.live import LiveServer, Person
+from tests.live import LiveBase, LiveServer, Person
+from tests.runtime import postgresql
 from tests.runtime.conftest import Room, a_runner, open_room
 
 TAKEOVER_S = 15  # what the design promises
-RECOVERY_S = 60  # of PostgreSQL, on a busy machine
 AT_ONCE_S = 2  # a stop takes a fraction of a second; where its host does not react, others wait for longer than this
 HELD_BACK = {"invoking": 1, "done": 2, "cancelled": 3}  # states that a test can keep from being reached
 
@@ -333,16 +332,24 @@ def test_q39_a_server_of_tools_that_is_killed_in_a_call_costs_that_call(stage: S
     assert room.replies() == ["<p>It broke.</p>"]
 
 
-def test_q43_a_run_survives_a_crash_of_postgresql(room: Room, hostless: LiveServer):
+@pytest.fixture
+def fragile(live_base: LiveBase) -> Iterator[LiveServer]:
+    """A server whose PostgreSQL nobody else needs."""
     if "DATABASE_URL" in os.environ:
         pytest.skip("the database is somebody else's")
-    gate = hold()
+    with postgresql.a_copy(live_base) as base, contextlib.closing(base.new_server()) as server:
+        server.start()
+        yield server
+
+
+def test_q43_a_run_survives_a_crash_of_postgresql(fragile: LiveServer, model: ModelServer):
+    room, gate = open_room(fragile, model), hold()
     room.model.script(text("It was a dark ", gate, "night."), *SUNNY)
     headers = {"Authorization": f"Bearer {room.person.api_key}"}
     api = httpx2.Client(base_url=room.server.url, headers=headers, timeout=PATIENCE)
     with api, Stream(api, "POST", f"/api/ai/stream/{room.channel_id}", json={"message": "Well?"}) as stream:
         frames = stream.until("chunk")
-        crash_postgresql(room.server)
+        postgresql.crash(room.server)
         gate.release()
         frames += stream.rest()
     check_complete(frames)
@@ -350,8 +357,7 @@ def test_q43_a_run_survives_a_crash_of_postgresql(room: Room, hostless: LiveServ
     [reply] = room.replies()
     assert reply in ("<p>It was a dark night.</p>", "<p>It was a sunny day.</p>")  # the latter if it had to begin anew
     assert [frame["content"] for frame in replay(room, frames[0].run_id) if frame["type"] == "chunk"][-1] in reply
-    for server in (room.server, hostless):
-        server.eventually(lambda server=server: meets_no_dead_connection(server))
+    room.server.eventually(lambda: meets_no_dead_connection(room.server))
     room.model.respond_with(lambda request: text("Yes."))
     room.say("Still there?")
     assert room.ended(2)[1]["state"] == "done"
@@ -374,23 +380,6 @@ def miss_heartbeats(room: Room) -> None:
         " WHERE id IN (SELECT worker_id FROM procrastinate_jobs WHERE lock = %s AND status = 'doing')",
         f"channel:{room.channel_id}",
     )
-
-
-def crash_postgresql(server: LiveServer) -> None:
-    """Kill one of its processes: it ends all others, and recovers."""
-    server.sql("CHECKPOINT")  # so that there is little to recover
-    with server.base.connect(server.db) as connection:
-        os.kill(connection.info.backend_pid, signal.SIGKILL)
-        with contextlib.suppress(psycopg.OperationalError):
-            connection.execute("SELECT 1")
-    server.eventually(lambda: is_up(server), RECOVERY_S)
-
-
-def is_up(server: LiveServer) -> bool:
-    with contextlib.suppress(psycopg.OperationalError):
-        server.base.connect(server.db).close()
-        return True
-    return False
 
 
 def meets_no_dead_connection(server: LiveServer) -> bool:
