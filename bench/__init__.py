@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dev import processes
-from tests.live import LiveBase, LiveServer
 
 ROOT = Path(__file__).parent.parent
 START_PATIENCE_S = 30.0
@@ -41,14 +39,3 @@ def peer(module: str, logs: Path) -> Iterator[str]:
         yield child.wait_for_line("READY ", START_PATIENCE_S)
     finally:
         child.stop()
-
-
-@contextmanager
-def serving(base: LiveBase, **options: Any) -> Iterator[LiveServer]:
-    """A live server, for one benchmark or a part of it."""
-    live = base.new_server(**options)
-    try:
-        live.start()
-        yield live
-    finally:
-        live.close()

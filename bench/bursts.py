@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 
 import httpx2
 
-from bench import START_PATIENCE_S, Table, peer, serving
+from bench import START_PATIENCE_S, Table, peer
 from bench.figures import COLUMNS, children, command, counted, none, noted, processor_seconds, quantile
 from bench.viewers import Seen, attach, post
 from tests.live import LiveBase, LiveServer
@@ -17,7 +17,7 @@ DEPLOYED = {"server_wide_modules": "base,rpc,web,ai_discuss"}  # docs/deployment
 
 
 def measure(base: LiveBase) -> Table:
-    with peer("bench.model", base.logs) as url, serving(base, workers=2, options=DEPLOYED) as live:
+    with peer("bench.model", base.logs) as url, base.new_server(workers=2, options=DEPLOYED) as live:
         channels = _channels(live, url)
         httpx2.get(f"{live.gevent_url}/web/login", timeout=START_PATIENCE_S)  # it loads what it needs
         gevent = [pid for pid in children(live.pid) if "gevent" in command(pid)]

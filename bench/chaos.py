@@ -4,7 +4,7 @@ must not be. The seed is new each time; `CHAOS_SEED` repeats one."""
 import os
 import random
 
-from bench import Table, serving
+from bench import Table
 from bench.figures import COLUMNS, counted, none, quantile
 from tests.fakes.chaos import Chaos
 from tests.live import LiveBase
@@ -15,7 +15,7 @@ NO_GOAL = ("", "", "", "")
 
 def measure(base: LiveBase) -> Table:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10_000))
-    with serving(base, options={"ai_discuss_stdio": "True"}) as live, Chaos(live, seed) as chaos:
+    with base.new_server(options={"ai_discuss_stdio": "True"}) as live, Chaos(live, seed) as chaos:
         chaos.run(RUNS, AT_ONCE)
         violations, outcomes, calls = chaos.violations(), chaos.outcomes(), chaos.calls()
     for violation in violations:

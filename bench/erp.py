@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench import ROOT, Table, crowd, peer, serving
+from bench import ROOT, Table, crowd, peer
 from bench.figures import COLUMNS, counted, noted, quantile, ratio
 from dev import processes
 from tests.live import LiveBase, LiveServer, Person
@@ -22,9 +22,9 @@ FIELDS = {"display_name": {}, "email": {}, "phone": {}, "country_id": {"fields":
 def measure(base: LiveBase) -> Table:
     rows: list[tuple[str, ...]] = []
     with peer("bench.model", base.logs) as url:
-        with serving(base, workers=2, options={"ai_discuss_runner": "external"}) as live, crowd.runner(live):
+        with base.new_server(workers=2, options={"ai_discuss_runner": "external"}) as live, crowd.runner(live):
             rows += _compare(live, url, "a separate `ai_runner`, streams through the gevent process", GOAL_SEPARATE)
-        with serving(base) as live:
+        with base.new_server() as live:
             rows += _compare(live, url, "everything in one process", GOAL_EMBEDDED)
     return Table(f"Ordinary requests beside {STREAMS} streams of 20 chunks a second, over none", COLUMNS, tuple(rows))
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from bench import ROOT, Table, peer, serving
+from bench import ROOT, Table, peer
 from bench.figures import COLUMNS, noted, processor_seconds, ratio, take_turns
 from bench.plot import Growth, svg
 from tests.live import LiveBase, LiveServer
@@ -30,7 +30,7 @@ SCHEMA = {
 
 
 def measure(base: LiveBase) -> Table:
-    with peer("bench.model", base.logs) as model, peer("bench.mcp", base.logs) as mcp, serving(base) as live:
+    with peer("bench.model", base.logs) as model, peer("bench.mcp", base.logs) as mcp, base.new_server() as live:
         provider = live.admin.create("ai.provider", name="Paced", base_url=model)
         taken = {
             "messages of history": _costs(live, {n: _long_conversation(live, provider, n) for n in MESSAGES}),

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from bench import Table, peer, serving
+from bench import Table, peer
 from bench.figures import COLUMNS, ratio, take_turns
 from tests.live import LiveBase, LiveServer, Person
 
@@ -16,11 +16,11 @@ OPEN_JOBS = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'd
 def measure(base: LiveBase) -> Table:
     rows: list[tuple[str, ...]] = []
     with peer("bench.model", base.logs) as url:
-        with serving(base, options={"ai_discuss_runner": "external"}) as live:
+        with base.new_server(options={"ai_discuss_runner": "external"}) as live:
             taken = _posts(live, url, lambda: None)
             rows.append(ratio("a post that does not address the assistant", taken["silent"], taken["without"], GOAL))
             rows.append(ratio("a post that asks it, and no more", taken["asked"], taken["without"], GOAL))
-        with serving(base) as live:
+        with base.new_server() as live:
             taken = _posts(live, url, partial(_wait_for_runs, live))
             what = "a post that asks it, while this process begins to answer"
             rows.append(ratio(what, taken["asked"], taken["without"], GOAL))

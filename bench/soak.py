@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import Table, crowd, serving
+from bench import Table, crowd
 from bench.figures import COLUMNS, counted, left, memory_kb
 from dev import processes
 from tests.fakes.mcp_servers import McpHttpServer
@@ -36,7 +36,7 @@ def measure(base: LiveBase) -> Table:
     with (
         ModelServer() as model,
         McpHttpServer() as tools,
-        serving(base, options=options) as live,
+        base.new_server(options=options) as live,
         crowd.runner(live) as runner,
     ):
         soak = Soak(live, runner, model, tools)

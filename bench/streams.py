@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import httpx2
 
-from bench import Table, peer, serving, viewers
+from bench import Table, peer, viewers
 from bench.figures import COLUMNS, at_most, counted, memory_kb, noted, quantile
 from bench.viewers import Seen
 from tests.live import LiveBase, LiveServer
@@ -20,7 +20,7 @@ PATIENCE_S = 60.0
 
 def measure(base: LiveBase) -> Table:
     rows: list[tuple[str, ...]] = []
-    with peer("bench.model", base.logs) as url, serving(base) as live:
+    with peer("bench.model", base.logs) as url, base.new_server() as live:
         provider = live.admin.create("ai.provider", name="Paced", base_url=url)
         rows += asyncio.run(_one_by_one(live, _channels(live, provider, SHORT, POSTS + 2)))
         for streams, pace in STREAMS.items():

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
 
-from bench import Table, crowd, peer, serving, viewers
+from bench import Table, crowd, peer, viewers
 from bench.figures import (
     COLUMNS,
     at_most,
@@ -48,7 +48,7 @@ def measure(base: LiveBase) -> Table:
     options = {"ai_discuss_runner": "external"}
     with (
         peer("bench.model", base.logs) as url,
-        serving(base, workers=2, options=options) as live,
+        base.new_server(workers=2, options=options) as live,
         crowd.runner(live) as runner,
     ):
         crowd.gather(live, url, "5@0", 1)  # whatever is loaded once

@@ -32,9 +32,10 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 import psycopg
@@ -158,7 +159,10 @@ class LiveLog:
 
 
 class LiveServer:
-    """One Odoo process and its database. Not a mock of anything: it is what people run."""
+    """One Odoo process and its database. Not a mock of anything: it is what people run.
+
+    A context manager, too: it is started, and closed in the end.
+    """
 
     def __init__(self, base: "LiveBase", db: str, *, workers: int, options: Mapping[str, str]) -> None:
         self.base = base
@@ -234,6 +238,17 @@ class LiveServer:
             assert time.monotonic() < deadline, f"Still not so after {within:.0f} s: {condition}"
             time.sleep(POLL_S)
         return value
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
     def start(self) -> None:
         """Start the process and return when it answers."""
@@ -387,31 +402,19 @@ def live_base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveBase]:
 @pytest.fixture(scope="session")
 def live(live_base: LiveBase) -> Iterator[LiveServer]:
     """The server that all live tests of the session share."""
-    yield from _serving(live_base.new_server())
+    with live_base.new_server() as server:
+        yield server
 
 
 @pytest.fixture
 def start_live(live_base: LiveBase) -> Iterator[Callable[..., LiveServer]]:
     """Start a server for this test alone: `start_live(workers=2, options={"ai_discuss_runner": "external"})`."""
-    servers: list[LiveServer] = []
+    with ExitStack() as servers:
 
-    def start(*, workers: int = 0, options: Mapping[str, str] | None = None) -> LiveServer:
-        server = live_base.new_server(workers=workers, options=options)
-        servers.append(server)
-        server.start()
-        return server
+        def start(*, workers: int = 0, options: Mapping[str, str] | None = None) -> LiveServer:
+            return servers.enter_context(live_base.new_server(workers=workers, options=options))
 
-    yield start
-    for server in servers:
-        server.close()
-
-
-def _serving(server: LiveServer) -> Iterator[LiveServer]:
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
+        yield start
 
 
 def _free_ports(count: int) -> list[int]:

@@ -49,11 +49,8 @@ def threaded(live_base, tmp_path_factory):
     server.base = copy.copy(live_base)
     server.base.odoo_bin = tmp_path_factory.mktemp("touchy") / "odoo-bin"
     server.base.odoo_bin.write_text(TOUCHY)
-    try:
-        server.start()
+    with server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +66,8 @@ def prefork(live_base):
         "ai_discuss_ping": "0.1", "ai_discuss_http_slice": "0.1",
         "db_maxconn_gevent": "1", "server_wide_modules": "base,rpc,web,ai_discuss",
     }  # fmt: skip
-    server = live_base.new_server(workers=2, options=options)
-    try:
-        server.start()
+    with live_base.new_server(workers=2, options=options) as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="module")

@@ -111,12 +111,8 @@ def a_runner(server: LiveServer) -> Iterator[processes.Child]:
 def hostless(live_base: LiveBase) -> Iterator[LiveServer]:
     """A server that executes no runs itself, so that hosts may come and go beside it. Whoever uses it leaves no run
     behind that has not ended."""
-    server = live_base.new_server(options={"ai_discuss_runner": "external"})
-    try:
-        server.start()
+    with live_base.new_server(options={"ai_discuss_runner": "external"}) as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture
@@ -125,9 +121,14 @@ def model() -> Iterator[ModelServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def ann(live: LiveServer) -> Person:
+    return live.person("ann")
+
+
 @pytest.fixture
-def room(live: LiveServer, model: ModelServer) -> Room:
-    return open_room(live, model)
+def room(live: LiveServer, model: ModelServer, ann: Person) -> Room:
+    return open_room(live, model, ann)
 
 
 @pytest.fixture

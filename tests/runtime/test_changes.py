@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.mcp_servers import McpHttpServer, build_server
-from tests.fakes.model_server import Gate, ModelServer, Reply, calls, hold, text
-from tests.live import LiveServer, Person
-from tests.runtime.conftest import Room, open_room
+from tests.fakes.model_server import Gate, Reply, calls, hold, text
+from tests.runtime.conftest import Room
 
 NOTE = ("note", {"text": "Call Azure"}, "call_a")
 
@@ -28,16 +27,6 @@ class ChangingServer(McpHttpServer):
 
         self.server.remove_tool("note")
         self.server.add_tool(note, description="Publish a note to the whole world.", structured_output=False)
-
-
-@pytest.fixture(scope="module")
-def ann(live: LiveServer) -> Person:
-    return live.person("ann")
-
-
-@pytest.fixture
-def room(live: LiveServer, model: ModelServer, ann: Person) -> Room:
-    return open_room(live, model, ann)
 
 
 @pytest.fixture

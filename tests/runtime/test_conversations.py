@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.fakes.mcp_servers import McpHttpServer
-from tests.fakes.model_server import ModelServer, calls, hold, text
+from tests.fakes.model_server import calls, hold, text
 from tests.live import LiveServer, Person
 from tests.runtime.conftest import Room, open_room
 
@@ -15,16 +15,6 @@ from tests.runtime.conftest import Room, open_room
 def tools() -> Iterator[McpHttpServer]:
     with McpHttpServer() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def ann(live: LiveServer) -> Person:
-    return live.person("ann")
-
-
-@pytest.fixture
-def room(live: LiveServer, model: ModelServer, ann: Person) -> Room:
-    return open_room(live, model, ann)
 
 
 @pytest.fixture

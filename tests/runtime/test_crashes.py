@@ -337,8 +337,7 @@ def fragile(live_base: LiveBase) -> Iterator[LiveServer]:
     """A server whose PostgreSQL nobody else needs."""
     if "DATABASE_URL" in os.environ:
         pytest.skip("the database is somebody else's")
-    with postgresql.a_copy(live_base) as base, contextlib.closing(base.new_server()) as server:
-        server.start()
+    with postgresql.a_copy(live_base) as base, base.new_server() as server:
         yield server
 
 
