@@ -34,8 +34,7 @@ def run(settings: Settings, server: Server, arguments: Sequence[str]) -> int:
         conf = settings.state / "pytest.conf"
         write_atomically(conf, settings.test_conf.read_text() + f"db_name = {database.TESTS}\n", 0o600)
         options = [f"--odoo-config={conf}", "--odoo-http", *_options(settings), *_lanes(arguments)]
-        variables = {**_variables(settings, chromium), **_for_createdb(server)}
-        variables["PATH"] += os.pathsep + str(PROGRAMS)
+        variables = _for_createdb(server, _variables(settings, chromium))
         return _pytest(settings, [*options, *chosen], variables)
 
 
@@ -53,10 +52,11 @@ def _lanes(arguments: Sequence[str]) -> list[str]:
     return [f"--numprocesses={LANES}", "--dist=loadfile", "--no-loadscope-reorder"]
 
 
-def _for_createdb(server: Server) -> dict[str, str]:
-    """With what pytest-odoo copies the database for each lane: a program of PostgreSQL's, and where it has to go."""
+def _for_createdb(server: Server, variables: Mapping[str, str]) -> dict[str, str]:
+    """`variables`, with those of the program that copies the database for each lane, which pytest-odoo calls."""
     names = {"HOST": server.host, "PORT": server.port, "USER": server.user, "PASSWORD": server.password}
-    return {f"PG{name}": value for name, value in {**names, "SSLMODE": server.sslmode}.items() if value}
+    address = {f"PG{name}": value for name, value in {**names, "SSLMODE": server.sslmode}.items() if value}
+    return {**variables, **address, "PATH": f"{variables['PATH']}{os.pathsep}{PROGRAMS}"}
 
 
 def _chosen(settings: Settings, arguments: Sequence[str], rooms: Sequence[str]) -> list[str]:

@@ -84,9 +84,7 @@ def test_an_http_worker_keeps_a_silent_stream_alive_and_ends_it_soon(prefork, pr
     assert stream.pings > 1
     assert frames[-1].type != "done"
     gate.release()
-    while frames[-1].type != "done":
-        with conversation.attach(after=frames[-1]) as stream:
-            frames += stream.rest()
+    read_on(prefork, conversation, frames)
     check_complete(frames)
     assert text_of(frames) == "Hello Alice"
     assert prefork.log.errors() == []
@@ -240,9 +238,7 @@ def test_q43_a_reply_comes_to_its_end_when_every_process_that_had_to_do_with_it_
         frames = stream.until("chunk")
         for process in psutil.Process(prefork.pid).children():  # the gevent process, and the workers; others follow
             process.kill()
-    while frames[-1].type != "done":
-        with conversation.attach(after=frames[-1]) as stream:
-            frames += stream.rest()
+    read_on(prefork, conversation, frames)
     assert [frame.type for frame in frames].count("restart") == 1
     with conversation.attach() as stream:
         replay = stream.rest()
@@ -250,6 +246,17 @@ def test_q43_a_reply_comes_to_its_end_when_every_process_that_had_to_do_with_it_
     assert text_of(replay) == "Hello Alice"
     prefork.eventually(lambda: answers(prefork_team.alice.api, f"{prefork.gevent_url}/web/login"))
     assert prefork.log.errors() == []
+
+
+def read_on(server, conversation, frames) -> None:
+    """Attach again where the frames end, as a client does whose stream was cut, until the run has ended."""
+
+    def has_ended() -> bool:
+        with conversation.attach(after=frames[-1]) as stream:
+            frames.extend(stream.rest())
+        return frames[-1].type == "done"
+
+    server.eventually(has_ended)
 
 
 def answers(client, url) -> bool:
