@@ -18,6 +18,7 @@ from tests.controllers.test_errors import refusal
 from tests.fakes.model_server import Pause, hold, text
 
 BURST = 24  # posts at once
+READ_ON_S = 30  # a takeover, by a process that has to be started first
 # An `odoo-bin` that looks for requests that take too long every fifth of a second instead of every minute. Signals set
 # its limits, and lift them: a second for a request, and memory for a few threads more, less than is kept free.
 TOUCHY = """
@@ -256,7 +257,7 @@ def read_on(server, conversation, frames) -> None:
             frames.extend(stream.rest())
         return frames[-1].type == "done"
 
-    server.eventually(has_ended)
+    server.eventually(has_ended, READ_ON_S)
 
 
 def answers(client, url) -> bool:
