@@ -106,6 +106,7 @@ def cancel(cr, run_id: int) -> None:
          WHERE task_name = %s AND status IN ('todo', 'doing') AND args @> %s::jsonb
         """,
         [TASK, json.dumps({"run_id": run_id})],
+        log_exceptions=False,  # a host that begins or ends the job meanwhile is no error: the transaction begins anew
     )
 
 
@@ -151,7 +152,8 @@ def abandon(cr, run_id: int) -> int | None:
     """Mark the job that executes a run as failed, and tell its worker, in case it lives, to let go. Returns the job's
     attempt. The caller holds the run."""
     doing = SQL("status = 'doing' AND task_name = %s AND (args->>'run_id')::int = %s", TASK, run_id)
-    cr.execute(SQL("UPDATE procrastinate_jobs SET abort_requested = true WHERE %s", doing))
+    asked = SQL("UPDATE procrastinate_jobs SET abort_requested = true WHERE %s", doing)
+    cr.execute(asked, log_exceptions=False)  # as in `cancel`
     cr.execute(SQL(
         """
         UPDATE procrastinate_jobs SET status = 'failed', abort_requested = false
