@@ -3,6 +3,7 @@
 from odoo.addons.ai_discuss.runtime import queue
 from odoo.exceptions import UserError
 from odoo.tests import TransactionCase
+from psycopg2.errors import SerializationFailure
 
 
 class TestQueueSchema(TransactionCase):
@@ -77,3 +78,21 @@ class TestQueueSchema(TransactionCase):
         queue.purge(self.env.cr)
         self.env.cr.execute("SELECT (args->>'run_id')::int FROM procrastinate_jobs ORDER BY id")
         self.assertEqual([run_id for (run_id,) in self.env.cr.fetchall()], [2, 3])
+
+    def test_a_job_that_changes_while_a_run_is_stopped_is_a_conflict_and_no_error_in_the_log(self):
+        for run_id, let_go in (-1, queue.cancel), (-2, queue.abandon):
+            with self.subTest(let_go.__name__), self.registry.cursor() as host, self.registry.cursor() as stopping:
+                queue.enqueue(host, run_id, 1, lock := f"run:{run_id}")
+                host.execute("UPDATE procrastinate_jobs SET status = 'doing' WHERE lock = %s", [lock])
+                host.commit()
+                self.addCleanup(self.delete_job, lock)
+                stopping.execute("SELECT")  # what it sees is as it was now
+                host.execute("UPDATE procrastinate_jobs SET status = 'succeeded' WHERE lock = %s", [lock])
+                host.commit()
+                with self.assertNoLogs("odoo.sql_db", "ERROR"), self.assertRaises(SerializationFailure):
+                    let_go(stopping, run_id)
+                stopping.rollback()
+
+    def delete_job(self, lock):
+        with self.registry.cursor() as cr:
+            cr.execute("DELETE FROM procrastinate_jobs WHERE lock = %s", [lock])
