@@ -96,10 +96,14 @@ class _Follower:
     """A viewer: how far it has been served, and what waits for it."""
 
     run_id: int
-    position: int  # the last seq that was put into the queue
+    after_seq: int  # what its viewer has seen already
+    position: int = field(init=False)  # the last seq that was put into the queue
     batches: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)  # of lists of frames, or an _End
     is_new: bool = True
     is_served: bool = False  # it has been given its end
+
+    def __post_init__(self):
+        self.position = self.after_seq
 
     def give(self, frames: list[Frame]) -> None:
         self.position = frames[-1][0]
@@ -112,7 +116,7 @@ class _Follower:
 
 
 def _frames(db_name: str, follower: _Follower, idle: float) -> Iterator[Frame | None]:
-    from_start, is_first = follower.position == 0, True
+    is_replay = not follower.after_seq
     while True:
         try:
             frames = follower.batches.get(timeout=idle)
@@ -125,9 +129,9 @@ def _frames(db_name: str, follower: _Follower, idle: float) -> Iterator[Frame | 
             frames = [frame for frame in _from_records(db_name, follower.run_id) if frame[0] > follower.position]
             yield from frames
             return
-        if from_start and is_first:
+        if is_replay:
             frames = wire_v1.without_void(frames)
-        is_first = False
+            is_replay = False
         for frame in frames:
             yield frame
             if frame[1]["type"] == "done":

@@ -98,6 +98,23 @@ class TestTail(BaseCase):
         self.assertEqual(self.kinds(self.follow()), ["run", "chunk", "step", "done"])
         self.assertEqual(self.kinds(self.follow(after_seq=2)), ["restart", "chunk", "step", "done"])
 
+    def test_a_replay_omits_what_is_void_even_where_it_is_there_before_its_viewer_looks(self):
+        self.tell(RunStarted(self.run_id, RunState.RUNNING), Chunk("void"), Restart(1), Chunk("a"))
+        self.finish()
+        given = threading.Event()
+        give, add = tail._Follower.give, tail._Reader.add
+
+        def give_and_say(follower, frames):
+            give(follower, frames)
+            given.set()
+
+        def add_and_wait(reader, follower):
+            add(reader, follower)
+            self.assertTrue(given.wait(PATIENCE_S))
+
+        with patch.object(tail._Follower, "give", give_and_say), patch.object(tail._Reader, "add", add_and_wait):
+            self.assertEqual(self.kinds(self.follow()), ["run", "chunk", "done"])
+
     def test_silence_is_said_so_that_the_viewer_can_be_pinged(self):
         self.assertIsNone(next(self.follow(idle=0.05)))
 
