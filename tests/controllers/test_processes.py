@@ -241,11 +241,11 @@ def test_q43_a_reply_comes_to_its_end_when_every_process_that_had_to_do_with_it_
             process.kill()
     read_on(prefork, conversation, frames)
     assert [frame.type for frame in frames].count("restart") == 1
-    with conversation.attach() as stream:
-        replay = stream.rest()
+    prefork.eventually(lambda: answers(prefork_team.alice.api, f"{prefork.gevent_url}/web/login"))
+    with Stream(prefork_team.alice.api, "GET", url) as whole:
+        replay = whole.rest()
     check_complete(replay)
     assert text_of(replay) == "Hello Alice"
-    prefork.eventually(lambda: answers(prefork_team.alice.api, f"{prefork.gevent_url}/web/login"))
     assert prefork.log.errors() == []
 
 
