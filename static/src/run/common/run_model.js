@@ -5,7 +5,10 @@ import { _t } from "@web/core/l10n/translation";
 
 const ENDS = ["done", "error", "cancelled"];
 
-/** How far an assistant's reply is. The server says so; nothing here moves it. */
+/**
+ * An assistant's reply in the making: its state and its calls as the bus tells them, and what it says as its stream does.
+ * The server says all of it; nothing here moves it.
+ */
 export class AiRun extends Record {
     static _name = "ai.run";
     static id = "id";
@@ -21,8 +24,20 @@ export class AiRun extends Record {
     /** Whether a request to stop it is on its way, or has been answered and not yet had its effect. */
     isStopping = false;
     message_id = fields.One("mail.message");
+    /** @type {{ code: string, message: string }[]} what a person should know of this reply, in the order it was told */
+    notices = fields.Attr([]);
+    /** @type {string} how the model came to its reply, where it says so */
+    reasoning = "";
     /** @type {"queued"|"running"|"waiting"|"done"|"error"|"cancelled"} */
     state;
+    /** @type {string} the reply so far, in Markdown */
+    text = "";
+    /** @type {Object<number, { reasoning: number, text: number }>} by round, how much was said before it */
+    saidBefore = fields.Attr({});
+    /** Milliseconds that the model has thought before it spoke or acted; `thinkingSince` is when it began the last time. */
+    thinkingMs = 0;
+    /** @type {number} milliseconds since 1970; zero while the model doesn't think */
+    thinkingSince = 0;
     tool_call_ids = fields.Many("ai.tool.call", {
         inverse: "run_id",
         sort: (call1, call2) => call1.id - call2.id,
@@ -46,6 +61,47 @@ export class AiRun extends Record {
     /** The calls that wait for a decision. */
     get callsToDecide() {
         return this.tool_call_ids.filter((call) => call.state === "approval");
+    }
+
+    /**
+     * Take in one frame of the run's stream (contract, section 3). The states of the run and of its calls are the bus's.
+     *
+     * @param {{ type: string }} frame
+     */
+    receive(frame) {
+        switch (frame.type) {
+            case "chunk":
+                this._endThinking();
+                this.text += frame.content;
+                break;
+            case "reasoning":
+                this.thinkingSince ||= Date.now();
+                this.reasoning += frame.content;
+                break;
+            case "step":
+                this._endThinking();
+                this.saidBefore[frame.round + 1] = {
+                    reasoning: this.reasoning.length,
+                    text: this.text.length,
+                };
+                break;
+            case "restart": {
+                const { reasoning, text } = this.saidBefore[frame.round] ?? { reasoning: 0, text: 0 };
+                this.reasoning = this.reasoning.slice(0, reasoning);
+                this.text = this.text.slice(0, text);
+                break;
+            }
+            case "notice":
+                this.notices.push({ code: frame.code, message: frame.message });
+                break;
+        }
+    }
+
+    _endThinking() {
+        if (this.thinkingSince) {
+            this.thinkingMs += Date.now() - this.thinkingSince;
+            this.thinkingSince = 0;
+        }
     }
 
     async stop() {
