@@ -10,6 +10,7 @@ from ..services.history import StoredMessage
 class MailMessage(models.Model):
     _inherit = "mail.message"
 
+    ai_run_ids = fields.One2many("ai.run", "message_id", "Runs", readonly=True, help="The run whose reply this is.")
     tool_call_ids = fields.One2many("ai.tool.call", "message_id", "Tool Calls", readonly=True)
 
     def unlink(self):
@@ -20,9 +21,14 @@ class MailMessage(models.Model):
 
     def _to_store_defaults(self, target):
         assistants = self.env["ai.assistant"]._ids_by_partner()
+
+        def is_reply(message):
+            return message.author_id.id in assistants
+
+        # sudo: ai.run, ai.tool.call - whoever may read a reply may read how it came about
         return super()._to_store_defaults(target) + [
-            # sudo: ai.tool.call - whoever may read a reply may read how it came about
-            Store.Many("tool_call_ids", predicate=lambda message: message.author_id.id in assistants, sudo=True),
+            Store.Many("ai_run_ids", predicate=is_reply, sudo=True),
+            Store.Many("tool_call_ids", predicate=is_reply, sudo=True),
         ]
 
     def _get_store_partner_name_fields(self):

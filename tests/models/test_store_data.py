@@ -59,3 +59,11 @@ class TestStoreData(RunCase):
             store = Store()
             user.with_user(user)._init_store_data(store)
             self.assertIs(store.get_result()["Store"]["is_ai_manager"], is_manager)
+
+    def test_a_reply_is_told_with_the_run_that_made_it(self):
+        run = self.running()
+        run._finish("error", "Half of", error=None)
+        message = run.message_id.with_user(self.ann)
+        data = Store().add(message).get_result()
+        self.assertEqual(data["mail.message"][0]["ai_run_ids"], run.ids)
+        self.assertEqual([(told["id"], told["state"]) for told in data["ai.run"]], [(run.id, "error")])

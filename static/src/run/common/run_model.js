@@ -23,7 +23,7 @@ export class AiRun extends Record {
     id;
     /** Whether a request to stop it is on its way, or has been answered and not yet had its effect. */
     isStopping = false;
-    message_id = fields.One("mail.message");
+    message_id = fields.One("mail.message", { inverse: "ai_run_ids" });
     /** @type {{ code: string, message: string }[]} what a person should know of this reply, in the order it was told */
     notices = fields.Attr([]);
     /** @type {string} how the model came to its reply, where it says so */

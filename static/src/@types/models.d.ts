@@ -6,6 +6,8 @@ declare module "models" {
     export interface AiToolCall extends AiToolCallClass {}
 
     export interface Message {
+        ai_run_ids: AiRun[];
+        readonly aiRun: AiRun | undefined;
         tool_call_ids: AiToolCall[];
     }
     export interface Thread {
