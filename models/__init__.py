@@ -9,7 +9,9 @@ from . import mcp_tool
 from . import ai_assistant
 from . import ai_budget
 from . import discuss_channel
+from . import discuss_channel_commands
 from . import personal_servers
+from . import channel_settings
 from . import discuss_channel_member
 from . import ir_http
 from . import mail_message
@@ -20,6 +22,7 @@ from . import ai_run_takeover
 from . import ai_run_control
 from . import ai_run_usage
 from . import ai_run_budget
+from . import ai_run_again
 from . import ai_run_event
 from . import ai_tool_call
 from . import ai_tool_call_approval

@@ -123,8 +123,9 @@ class AiRun(models.Model):
     # -- requesting
 
     @api.model
-    def _request(self, channel, assistant, message, idempotency_key=None):
-        """Create the run that answers `message` and enqueue it, in the caller's transaction; the caller acts in it.
+    def _request(self, channel, assistant, message, idempotency_key=None, **links):
+        """Create the run that answers `message` and enqueue it, in the caller's transaction; the caller acts in it. The
+        `links` relate it to earlier runs.
 
         Raises:
             AccessError: the caller may not use the assistant, or is no member of the channel.
@@ -136,7 +137,7 @@ class AiRun(models.Model):
         if known := self._find_request(channel, idempotency_key):
             return known
         # sudo: ai.run - created only here, for a caller who was just checked
-        values = self._request_values(channel, assistant, message)
+        values = self._request_values(channel, assistant, message) | links
         run = self.sudo()._create_once({**values, "idempotency_key": idempotency_key or False})
         run._enqueue(attempt=1)
         run.env["ai.run.event"]._append(run, [run._started_event()])  # its viewers know it before a host is free

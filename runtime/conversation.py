@@ -75,6 +75,7 @@ def _look(run, assistant, limit) -> list[_Said]:
                ARRAY(
                    SELECT earlier.id FROM ai_run earlier
                     WHERE earlier.trigger_message_id = said.id AND earlier.id < %(run)s
+                      AND earlier.is_replaced IS NOT TRUE
                       AND (earlier.message_id > %(question)s OR earlier.finished_at IS NULL)
                ),
                results.bytes + coalesce(
@@ -92,6 +93,7 @@ def _look(run, assistant, limit) -> list[_Said]:
                ) results
          WHERE said.model = 'discuss.channel' AND said.res_id = %(channel)s
            AND said.message_type = 'comment' AND said.id <= %(question)s
+           AND reply.is_replaced IS NOT TRUE
       ORDER BY said.id DESC
          LIMIT %(limit)s
         """,
@@ -130,6 +132,8 @@ def _remembered(run, assistant, newest, room) -> list[history.StoredMessage]:
         if remembered.is_assistant or remembered.text:  # of another assistant that failed there is only a note
             stored.append(remembered)
         stored += map(_so_far, unfinished.get(message, ()))
+    if run.continues_run_id:
+        stored.append(history.StoredMessage(run.user_id.name, history.GO_ON, is_assistant=False))
     return stored
 
 

@@ -34,6 +34,10 @@ OUTCOME_UNKNOWN = (
 AWAITING_APPROVAL = "Awaiting approval by a person: not executed yet. Its result will follow; do not repeat the call."
 UNDER_WAY = "Not finished yet. Its result will follow; do not repeat the call."
 NO_ANSWER = "(No answer.)"
+GO_ON = (
+    "Your last reply broke off. Go on exactly where it ended: repeat nothing of it, and say nothing about the "
+    "interruption."
+)
 NO_TEXT = "(a message without text)"  # several servers refuse an empty one
 NOBODY = "Someone"
 GROUP_NOTE = (

@@ -46,12 +46,17 @@ METHODS = {
     "ai.provider.action_test_connection": "manager admin",
     "ai.provider.action_view_assistants": "manager admin",
     "ai.run.action_stop": "asker admin",
+    "ai.run.continue_reply": "asker",
+    "ai.run.regenerate": "asker",
     "ai.tool.call.action_approve": "asker admin",
     "ai.tool.call.action_deny": "asker admin",
     "discuss.channel.ai_attach_server": "asker",
     "discuss.channel.ai_detach_server": "asker",
     "discuss.channel.ai_servers": "guest portal member asker admin",
+    "discuss.channel.ai_settings": "member asker admin",
+    "discuss.channel.ai_switch_tool": "member asker admin",
     "discuss.channel.execute_command_ai_stop": "guest portal member asker admin",
+    "discuss.channel.execute_command_ai_tools": "guest portal member asker admin",
     "discuss.channel.message_post": "portal member asker admin",
     "mcp.credential.action_clear_secrets": "asker",
     "mcp.credential.action_test_connection": "asker",
@@ -152,6 +157,7 @@ class TestAccessMatrix(AiCase):
     ARGUMENTS = {
         "ai_attach_server": lambda self: [self.records["mcp.server personal"].id],
         "ai_detach_server": lambda self: [self.records["mcp.server personal"].id],
+        "ai_switch_tool": lambda self: [self.records["mcp.tool"].id, False],
         "get_mention_suggestions_from_channel": lambda self: [self.channel.id, "Zed"],
     }
 
