@@ -8,7 +8,7 @@ import {
     start,
     startServer,
 } from "@mail/../tests/mail_test_helpers";
-import { describe, expect, test } from "@odoo/hoot";
+import { advanceTime, describe, expect, test } from "@odoo/hoot";
 import { press } from "@odoo/hoot-dom";
 import {
     asyncStep,
@@ -108,7 +108,9 @@ function answerCommands(answer = () => ({ run_id: RUN, state: "queued" })) {
             `/api/ai/run/${RUN}/${command}`,
             async (request) => {
                 const body = await request.json();
-                asyncStep(`${command} ${body.id ?? ""}`.trim());
+                const { id, ...rest } = body;
+                const more = Object.keys(rest).length ? JSON.stringify(rest) : "";
+                asyncStep([command, id, more].filter(Boolean).join(" "));
                 return answer();
             },
             { pure: true }
@@ -138,8 +140,8 @@ test("the person who asked approves, and everybody sees who did", async () => {
     await contains(".o-ai-Approval-approve:disabled .fa-spin");
     tell(pyEnv, { decided_by: serverState.userId, id: 1, state: "pending" });
     await contains(".o-ai-Approval", { count: 0 });
-    await contains(".o-ai-ToolCall:not([open])");
-    await click(".o-ai-ToolCall-summary");
+    await contains(".o-ai-ToolCallList:not([open])");
+    await click(".o-ai-ToolCallList-summary");
     await contains(".o-ai-ToolCall-decision:text('Approved by Mitchell Admin')");
 });
 
@@ -149,8 +151,8 @@ test("a denial is sent as one", async () => {
     await click(".o-ai-Approval-deny");
     await waitForSteps(["deny call-1"]);
     tell(pyEnv, { decided_by: serverState.userId, id: 1, is_error: true, state: "denied" });
+    await click(".o-ai-ToolCallList:not([open]) > summary");
     await contains(".o-ai-ToolCall[data-state='denied'] .fa-ban");
-    await click(".o-ai-ToolCall-summary");
     await contains(".o-ai-ToolCall-decision:text('Denied by Mitchell Admin')");
 });
 
@@ -163,7 +165,8 @@ test("who only reads along sees whom the call waits for, and decides nothing", a
 
 test("a manager decides for others, and sees for whom", async () => {
     await openRun({ isMine: false, isManager: true });
-    await contains(".o-ai-Approval button", { count: 2 });
+    await contains(".o-ai-Approval-approve:enabled");
+    await contains(".o-ai-Approval-deny:enabled");
     await contains(".o-ai-Approval:contains('Asked by Bob')");
 });
 
@@ -172,7 +175,7 @@ test("a decision that the server refuses can be made again", async () => {
     await openRun();
     await click(".o-ai-Approval-approve");
     await waitForSteps(["approve call-1"]);
-    await contains(".o_notification:contains('Not now.')");
+    await contains(".o-ai-Approval-problem[role='alert']:contains('Not now.')");
     await contains(".o-ai-Approval-approve:enabled");
 });
 
@@ -181,7 +184,7 @@ test("an answer that is no JSON is told as a server that cannot be reached", asy
     await openRun();
     await click(".o-ai-Approval-deny");
     await waitForSteps(["deny call-1"]);
-    await contains(".o_notification:contains('cannot be reached')");
+    await contains(".o-ai-Approval-problem:contains('cannot be reached')");
     await contains(".o-ai-Approval-deny:enabled");
 });
 
@@ -190,19 +193,19 @@ test("until when a call waits is told, and that nobody decided", async () => {
     const pyEnv = await openRun({ calls: [{ expires_at }] });
     await contains(".o-ai-Approval-expiry:text('Expires in 3 hours')");
     tell(pyEnv, { decided_at: expires_at, decided_by: false, id: 1, is_error: true, state: "denied" });
-    await click(".o-ai-ToolCall[data-state='denied'] .o-ai-ToolCall-summary");
+    await click(".o-ai-ToolCallList:not([open]) > summary");
     await contains(".o-ai-ToolCall-decision:text('Nobody decided in time')");
 });
 
 test("a call that waits for ever says nothing of an end", async () => {
     await openRun({ calls: [{ expires_at: false }] });
-    await contains(".o-ai-Approval button", { count: 2 });
+    await contains(".o-ai-Approval-approve:enabled");
     await contains(".o-ai-Approval-expiry", { count: 0 });
 });
 
 test("a call whose tool has changed since it was approved is asked about again", async () => {
     const pyEnv = await openRun({ calls: [{ decided_by: serverState.userId, state: "pending" }] });
-    await contains(".o-ai-ToolCall[data-state='pending']");
+    await contains(".o-ai-ToolCallList:not([open])");
     tell(pyEnv, { decided_by: false, has_changed: true, id: 1, state: "approval" });
     await contains(".o-ai-Approval-changed:contains('The tool has changed since')");
     await contains(".o-ai-Approval-approve:enabled");
@@ -254,11 +257,112 @@ test("/stop is a command where an assistant is at work", async () => {
     await waitForSteps(["stop in 1 channel"]);
 });
 
+test("other arguments are sent where the person has changed them", async () => {
+    answerCommands();
+    await openRun();
+    await click(".o-ai-Approval-edit[aria-label='Change the arguments of Delete a note']");
+    await contains(".o-ai-Approval-editor:focus");
+    expect(".o-ai-Approval-editor").toHaveValue('{\n  "number": 1\n}');
+    await insertText(".o-ai-Approval-editor", '{"number": 2}', { replace: true });
+    await click(".o-ai-Approval-approve:contains('Approve changes')");
+    await waitForSteps(['approve call-1 {"arguments":{"number":2}}']);
+});
+
+test("arguments that are no JSON object are not sent, and the person is told why", async () => {
+    await openRun();
+    await click(".o-ai-Approval-edit");
+    for (const [written, told] of [
+        ["{", "not valid JSON"],
+        ["[1]", "JSON object"],
+    ]) {
+        await insertText(".o-ai-Approval-editor", written, { replace: true });
+        await click(".o-ai-Approval-approve");
+        await contains(`.o-ai-Approval-problem[role='alert']:contains('${told}')`);
+        await contains(".o-ai-Approval-editor[aria-invalid]:focus");
+    }
+    await waitForSteps([]);
+});
+
+test("what the server says of changed arguments is told beside them, and nothing is lost", async () => {
+    const message = "number: 'x' is not of type 'integer'";
+    answerCommands(() => new Response(JSON.stringify({ error: { message } }), { status: 400 }));
+    await openRun();
+    await click(".o-ai-Approval-edit");
+    await insertText(".o-ai-Approval-editor", '{"number": "x"}', { replace: true });
+    await press(["ctrl", "Enter"]);
+    await waitForSteps(['approve call-1 {"arguments":{"number":"x"}}']);
+    await contains(".o-ai-Approval-problem:contains('not of type')");
+    expect(".o-ai-Approval-editor").toHaveValue('{"number": "x"}');
+});
+
+test("with Escape the change is dropped, and the call approved as it was", async () => {
+    answerCommands();
+    await openRun();
+    await click(".o-ai-Approval-edit");
+    await insertText(".o-ai-Approval-editor", "nonsense", { replace: true });
+    await press("Escape");
+    await contains(".o-ai-Approval-editor", { count: 0 });
+    await contains(".o-ai-Approval-edit:focus");
+    await click(".o-ai-Approval-approve");
+    await waitForSteps(["approve call-1"]);
+});
+
+test("what a rounded number or somebody else's account would suffer from cannot be changed", async () => {
+    await openRun({
+        calls: [{ arguments: { id: 2 ** 60 } }, { display_name: "Send", is_as_asker: true }],
+        isManager: true,
+        isMine: false,
+    });
+    await contains(".o-ai-Approval-approve", { count: 2 });
+    await contains(".o-ai-Approval-edit", { count: 0 });
+});
+
+test("a tool is allowed from now on with the approval, by whoever may", async () => {
+    answerCommands();
+    await openRun({ calls: [{ always_by: "asker" }] });
+    await click(".o-ai-Approval-always label:contains('Always allow')");
+    await click(".o-ai-Approval-approve");
+    await waitForSteps(['approve call-1 {"always":true}']);
+});
+
+test("what only managers may allow for ever is offered to them alone", async () => {
+    await openRun({ calls: [{ always_by: "manager" }, { always_by: false }] });
+    await contains(".o-ai-Approval-approve", { count: 2 });
+    await contains(".o-ai-Approval-always", { count: 0 });
+    getService("mail.store").insert({ Store: { is_ai_manager: true } });
+    await contains(".o-ai-Approval-always", { count: 1 });
+});
+
+test("the line of the calls says what is being done, and for how long", async () => {
+    const pyEnv = await openRun({ calls: [{ state: "pending" }] });
+    await contains(".o-ai-ToolCallList:not([open]) .o-ai-ToolCallList-title:text('Using Delete a note')");
+    tell(pyEnv, { elapsed_ms: 3000, id: 1, state: "invoking" });
+    await contains(".o-ai-ToolCallList-elapsed:text('3 s')");
+    await advanceTime(2000);
+    await contains(".o-ai-ToolCallList-elapsed:text('5 s')");
+    await advanceTime(60_000);
+    await contains(".o-ai-ToolCallList-elapsed:text('1 min 5 s')");
+    tell(pyEnv, { elapsed_ms: false, id: 1, state: "done" });
+    await contains(".o-ai-ToolCallList-title:text('Used Delete a note')");
+    await contains(".o-ai-ToolCallList-elapsed", { count: 0 });
+});
+
+test("what was folded away is in plain sight again once it needs a decision", async () => {
+    const pyEnv = await openRun({ calls: [{}, { state: "pending" }] });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-Approval", { count: 0 });
+    tell(pyEnv, { id: 2, state: "approval" });
+    await contains(".o-ai-Approval", { count: 2 });
+});
+
 test("a running call shows how far it is", async () => {
     const pyEnv = await openRun({ calls: [{ state: "invoking" }] });
-    await contains(".o-ai-ToolCall-preview:contains('number: 1')");
-    await contains(".o-ai-ToolCall-progress", { count: 0 });
+    await contains(".o-ai-ToolCallList-title:text('Using Delete a note')");
+    await contains(".o-ai-ToolCallList-progress", { count: 0 });
     tell(pyEnv, { id: 1, progress: 3, progress_message: "Reading page 3", progress_total: 12 });
+    await contains(".o-ai-ToolCallList-progress:contains('Reading page 3')");
+    await contains(".o-ai-ToolCallList-elapsed:text('25 %')");
+    await click(".o-ai-ToolCallList-summary");
     await contains(".o-ai-ToolCall-preview:text('Reading page 3')");
     await contains(".o-ai-ToolCall-duration:text('25 %')");
     await contains(".o-ai-ToolCall-progress[aria-valuenow='25']");

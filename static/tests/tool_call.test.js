@@ -6,11 +6,22 @@ import {
     start,
     startServer,
 } from "@mail/../tests/mail_test_helpers";
-import { describe, expect, test } from "@odoo/hoot";
-import { Command, getService, serverState } from "@web/../tests/web_test_helpers";
+import { advanceTime, describe, expect, test } from "@odoo/hoot";
+import {
+    asyncStep,
+    Command,
+    getService,
+    patchWithCleanup,
+    serverState,
+    waitForSteps,
+} from "@web/../tests/web_test_helpers";
+
+import { browser } from "@web/core/browser/browser";
 
 describe.current.tags("desktop");
 defineMailModels();
+
+const RUN = 7;
 
 /** Open a chat in which an assistant has answered, after `calls`. */
 async function openReply(...calls) {
@@ -33,6 +44,7 @@ async function openReply(...calls) {
     await start();
     // The mock server's messages and partners don't know of assistants; the real ones send the same.
     getService("mail.store").insert({
+        "ai.run": [{ id: RUN, state: "done" }],
         "ai.tool.call": calls.map((call, index) => ({ ...toolCall(index + 1), ...call })),
         "mail.message": [{ id: messageId, tool_call_ids: calls.map((_, index) => index + 1) }],
         "res.partner": [{ id: partnerId, is_ai_assistant: true }],
@@ -53,6 +65,7 @@ function toolCall(id) {
         is_error: false,
         response: '{"time":"12:00"}',
         round: 1,
+        run_id: RUN,
         server_name: "Office tools",
         started_at: "2026-01-01 12:00:00",
         state: "done",
@@ -96,6 +109,71 @@ test("characters that deceive who reads them are written out in arguments", asyn
     await click(".o-ai-ToolCallList-summary");
     await contains(".o-ai-ToolCall-arguments");
     expect(".o-ai-ToolCall-arguments").toHaveText('{\n  "file": "\\u202egnp.exe"\n}', { raw: true });
+});
+
+test("the calls of each step stand together where there is more than one", async () => {
+    await openReply({}, { display_name: "Calculator" }, { display_name: "Notes", round: 3 });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCallList-step", { count: 2 });
+    await contains("ul[aria-label='Step 1'] .o-ai-ToolCall", { count: 2 });
+    await contains("ul[aria-label='Step 2'] .o-ai-ToolCall-title:text('Notes')");
+});
+
+test("a reply that took one step only doesn't count it", async () => {
+    await openReply({ round: 2 }, { round: 2 });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall", { count: 2 });
+    await contains(".o-ai-ToolCallList-step", { count: 0 });
+});
+
+test("arguments and results are copied as they are shown", async () => {
+    patchWithCleanup(browser.navigator.clipboard, { writeText: async (text) => asyncStep(text) });
+    await openReply({});
+    await click(".o-ai-ToolCallList-summary");
+    await click(".o-ai-CopyText[aria-label='Copy: Arguments']");
+    await waitForSteps(['{\n  "time_zone": "UTC"\n}']);
+    await contains(".o-ai-CopyText[aria-label='Copied']", { count: 1 });
+    await advanceTime(2000);
+    await contains(".o-ai-CopyText[aria-label='Copied']", { count: 0 });
+    await click(".o-ai-CopyText[aria-label='Copy: Result']");
+    await waitForSteps(['{\n  "time": "12:00"\n}']);
+});
+
+test("what a tool returned to listen to can be played", async () => {
+    await openReply({ attachment_ids: [5] });
+    getService("mail.store").insert({
+        "ir.attachment": [{ id: 5, mimetype: "audio/mpeg", name: "bell.mp3" }],
+    });
+    await click(".o-ai-ToolCallList-summary");
+    await contains("audio.o-ai-ToolCall-sound[controls][preload='none'][aria-label='bell.mp3']");
+});
+
+test("what a person has unfolded stays so when the reply is there", async () => {
+    await openReply({ state: "invoking" });
+    const store = getService("mail.store");
+    store.insert({ "ai.run": [{ id: RUN, areCallsUnfolded: true }] });
+    store["ai.tool.call"].get(1).isUnfolded = false;
+    await contains(".o-ai-ToolCallList[open] .o-ai-ToolCall:not([open])");
+});
+
+test("a call that was changed before it was approved shows both, who did it, and when", async () => {
+    await openReply({
+        arguments: { time_zone: "CET" },
+        decided_at: "2026-01-01 12:00:00",
+        decided_by: serverState.userId,
+        proposed_arguments: { time_zone: "UTC" },
+    });
+    getService("mail.store").insert({
+        "res.partner": [{ id: serverState.partnerId, name: "Mitchell Admin" }],
+        "res.users": [{ id: serverState.userId, partner_id: serverState.partnerId }],
+    });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall-label:contains('Arguments (changed)')");
+    expect(".o-ai-ToolCall-arguments").toHaveText('{\n  "time_zone": "CET"\n}', { raw: true });
+    await click(".o-ai-ToolCall-proposal > summary");
+    expect(".o-ai-ToolCall-proposed").toHaveText('{\n  "time_zone": "UTC"\n}', { raw: true });
+    await contains(".o-ai-ToolCall-decision:text('Changed and approved by Mitchell Admin')");
+    await contains("time.o-ai-ToolCall-decidedAt:contains('2026')");
 });
 
 test("a single call is unfolded with its list", async () => {

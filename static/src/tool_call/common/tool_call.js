@@ -1,9 +1,14 @@
 import { Approval } from "@ai_discuss/approval/common/approval";
+import { Elapsed } from "@ai_discuss/tool_call/common/elapsed";
 import { ToolCallFiles } from "@ai_discuss/tool_call/common/tool_call_files";
+import { ToolCallText } from "@ai_discuss/tool_call/common/tool_call_text";
 
-import { Component, useState } from "@odoo/owl";
+import { Component } from "@odoo/owl";
 
 import { _t } from "@web/core/l10n/translation";
+import { url } from "@web/core/utils/urls";
+
+const { DateTime } = luxon;
 
 const STATES = {
     pending: { icon: "fa-clock-o text-muted", label: _t("Pending") },
@@ -26,29 +31,55 @@ const STATES = {
  */
 export class ToolCall extends Component {
     static template = "ai_discuss.ToolCall";
-    static components = { Approval, ToolCallFiles };
+    static components = { Approval, Elapsed, ToolCallFiles, ToolCallText };
     static props = ["toolCall", "onDecided?", "unfolded?"];
-
-    setup() {
-        super.setup();
-        /** @type {{ isUnfolded: boolean|undefined }} as the person wants it; undefined until they say so */
-        this.state = useState({ isUnfolded: undefined });
-    }
 
     /** What waits for a decision is in plain sight, as long as it does. */
     get isUnfolded() {
-        const isOfInterest = this.props.unfolded || this.props.toolCall.state === "approval";
-        return this.state.isUnfolded ?? Boolean(isOfInterest);
+        const { toolCall, unfolded } = this.props;
+        return toolCall.isUnfolded ?? Boolean(unfolded || toolCall.state === "approval");
     }
 
     get stateInfo() {
         return STATES[this.props.toolCall.state];
     }
 
+    get argumentsLabel() {
+        return this.props.toolCall.proposed_arguments ? _t("Arguments (changed)") : _t("Arguments");
+    }
+
+    get responseLabel() {
+        const { is_error, truncated } = this.props.toolCall;
+        if (is_error) {
+            return truncated ? _t("Error (shortened)") : _t("Error");
+        }
+        return truncated ? _t("Result (shortened)") : _t("Result");
+    }
+
+    get structuredLabel() {
+        return _t("Data");
+    }
+
+    /** The time of day where it was today, else the day as well. */
+    get decidedAtText() {
+        const moment = this.props.toolCall.decided_at;
+        const isToday = moment.hasSame(DateTime.now(), "day");
+        return moment.toLocaleString(isToday ? DateTime.TIME_SIMPLE : DateTime.DATETIME_SHORT);
+    }
+
+    get decidedAtTitle() {
+        return this.props.toolCall.decided_at.toLocaleString(DateTime.DATETIME_FULL);
+    }
+
+    /** @param {import("models").Attachment} sound */
+    soundUrl(sound) {
+        return url(sound.urlRoute, { ...sound.urlQueryParams });
+    }
+
     /** @param {Event} ev */
     onToggle(ev) {
         if (ev.currentTarget.open !== this.isUnfolded) {
-            this.state.isUnfolded = ev.currentTarget.open;
+            this.props.toolCall.isUnfolded = ev.currentTarget.open;
         }
     }
 }

@@ -11,8 +11,12 @@ export class AiToolCall extends Record {
     static _name = "ai.tool.call";
     static id = "id";
 
-    /** @type {Object} */
+    /** @type {"asker"|"manager"|false} who may let the tool run unasked here from now on, while it waits */
+    always_by;
+    /** @type {Object} as they are sent, which may be as a person has changed them */
     arguments;
+    /** @type {string|undefined} the arguments while the person is changing them */
+    argumentsDraft;
     /** Images, sounds and files that the tool returned. */
     attachment_ids = fields.Many("ir.attachment");
     /** @type {string} its id in the conversation with the model */
@@ -25,14 +29,25 @@ export class AiToolCall extends Record {
     display_name;
     /** @type {number} */
     duration_ms;
+    /** How long a running call had been running when the server told of it. */
+    elapsed_ms = fields.Attr(undefined, {
+        /** @this {import("models").AiToolCall} */
+        onUpdate() {
+            this.runningSince = Date.now() - (this.elapsed_ms || 0);
+        },
+    });
     /** When it is denied if nobody has decided before; empty where that never happens. */
     expires_at = fields.Datetime();
     /** @type {boolean} whether its server has changed the tool since the call was asked for */
     has_changed;
     /** @type {number} */
     id;
+    /** @type {boolean} whether it is called with the account of the one who asked */
+    is_as_asker;
     /** @type {boolean} */
     is_error;
+    /** @type {boolean|undefined} as the person wants it; undefined until they say so */
+    isUnfolded;
     message_id = fields.One("mail.message");
     /** @type {{ kind: string, name?: string, text?: string, uri?: string }[]} what it returned beside text */
     parts;
@@ -42,6 +57,8 @@ export class AiToolCall extends Record {
     progress_message;
     /** @type {number} where `progress` will end; zero where the server doesn't say */
     progress_total;
+    /** @type {Object|false} what the model asked for, where a person has changed it */
+    proposed_arguments;
     /** @type {boolean} whether the server says that the tool changes nothing */
     read_only;
     /** @type {string|false} the result as the model reads it */
@@ -49,11 +66,24 @@ export class AiToolCall extends Record {
     /** @type {number} which reply of the model asked for it, counted from 1 */
     round;
     run_id = fields.One("ai.run");
+    /** Since when a running call runs, by the clock of this machine: the server's may be another. */
+    runningSince = 0;
     /** @type {string|false} */
     server_name;
     started_at = fields.Datetime();
     /** @type {"pending"|"approval"|"invoking"|"done"|"error"|"denied"|"cancelled"} */
-    state;
+    state = fields.Attr(undefined, {
+        /** @this {import("models").AiToolCall} */
+        onUpdate() {
+            if (this.state === "approval") {
+                // what needs a decision is in plain sight, whatever was folded before
+                this.isUnfolded = undefined;
+                if (this.run_id) {
+                    this.run_id.areCallsUnfolded = undefined;
+                }
+            }
+        },
+    });
     /** @type {string} */
     tool_name;
     /** @type {boolean} whether the response is only a part of what the tool returned */
@@ -73,8 +103,39 @@ export class AiToolCall extends Record {
         return this.attachment_ids.filter((file) => !file.message?.eq(this.message_id));
     }
 
+    /** What the tool returned to listen to. */
+    get sounds() {
+        return this.attachment_ids.filter((file) => file.mimetype?.startsWith("audio/"));
+    }
+
     get argumentsText() {
         return undeceptive(JSON.stringify(this.arguments ?? {}, null, 2));
+    }
+
+    get proposedArgumentsText() {
+        return this.proposed_arguments
+            ? undeceptive(JSON.stringify(this.proposed_arguments, null, 2))
+            : "";
+    }
+
+    /**
+     * Whether the person may change the arguments before they approve; the server has the last word. Nobody but its
+     * owner decides what an account is used for, and a number that JavaScript has rounded is not to be sent back.
+     */
+    get isEditable() {
+        const run = this.run_id;
+        return (
+            Boolean(run?.isControllable) &&
+            (run.isMine || !this.is_as_asker) &&
+            hasOnlyExactNumbers(this.arguments ?? {})
+        );
+    }
+
+    /** Whether the person may let the tool run unasked here from now on; the server has the last word. */
+    get canAllowAlways() {
+        return this.always_by === "manager"
+            ? this.store.is_ai_manager
+            : this.always_by === "asker" && Boolean(this.run_id?.isMine);
     }
 
     /** The arguments on one line, to tell calls of the same tool apart. */
@@ -133,9 +194,13 @@ export class AiToolCall extends Record {
         if (!this.decided_by || this.state === "approval") {
             return "";
         }
-        return this.state === "denied"
-            ? _t("Denied by %(name)s", { name: this.decided_by.name })
-            : _t("Approved by %(name)s", { name: this.decided_by.name });
+        const name = this.decided_by.name;
+        if (this.state === "denied") {
+            return _t("Denied by %(name)s", { name });
+        }
+        return this.proposed_arguments
+            ? _t("Changed and approved by %(name)s", { name })
+            : _t("Approved by %(name)s", { name });
     }
 
     /** @param {string} kind */
@@ -172,4 +237,15 @@ function readable(text) {
  */
 function undeceptive(json) {
     return json.replace(DECEPTIVE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/**
+ * @param {any} value as parsed from JSON
+ * @returns {boolean}
+ */
+function hasOnlyExactNumbers(value) {
+    if (typeof value === "number") {
+        return !Number.isInteger(value) || Number.isSafeInteger(value);
+    }
+    return typeof value !== "object" || Object.values(value ?? {}).every(hasOnlyExactNumbers);
 }
