@@ -1,11 +1,15 @@
-import { ToolCall } from "@ai_discuss/tool_call/common/tool_call";
+import { LiveText } from "@ai_discuss/reply/common/live_text";
+import { Reasoning } from "@ai_discuss/reply/common/reasoning";
+import { Elapsed } from "@ai_discuss/tool_call/common/elapsed";
+import { ToolCallList } from "@ai_discuss/tool_call/common/tool_call_list";
 
 import { Component, useEffect, useRef } from "@odoo/owl";
 
 import { _t } from "@web/core/l10n/translation";
+import { useService } from "@web/core/utils/hooks";
 
 /**
- * A reply that is being made, at the foot of its conversation: the tool calls so far, and what waits for a decision.
+ * A reply that is being made, at the foot of its conversation: laid out as the message that will take its place.
  *
  * @typedef {Object} Props
  * @property {import("models").AiRun} run
@@ -13,23 +17,40 @@ import { _t } from "@web/core/l10n/translation";
  */
 export class ActiveRun extends Component {
     static template = "ai_discuss.ActiveRun";
-    static components = { ToolCall };
+    static components = { Elapsed, LiveText, Reasoning, ToolCallList };
     static props = ["run"];
 
     setup() {
         super.setup();
         this.root = useRef("root");
+        this.streams = useService("ai_discuss.run_streams");
+        useEffect(
+            (isTelling) => (isTelling ? this.streams.watch(this.props.run) : undefined),
+            () => [this.props.run.isTelling]
+        );
         // Who has scrolled to the end stays there: the thread doesn't see that this grows.
         useEffect(() => this.env.onImageLoaded?.());
     }
 
-    /** Whether it waits for a decision; that it works is said by "is typing". */
+    /** Whether it waits for a decision. */
     get statusText() {
         const run = this.props.run;
         if (!run.callsToDecide.length) {
             return "";
         }
         return run.isControllable ? _t("needs your approval") : _t("needs an approval");
+    }
+
+    /** What happens now, where neither the text nor the calls nor the thoughts show it. */
+    get progressText() {
+        const run = this.props.run;
+        if (run.isStopping) {
+            return _t("Stopping…");
+        }
+        if (run.isBehindAnother) {
+            return _t("Waiting for its turn…");
+        }
+        return run.isThinking && run.phase === "thinking" ? _t("Thinking…") : "";
     }
 
     /**

@@ -4,6 +4,15 @@ import { browser } from "@web/core/browser/browser";
 import { _t } from "@web/core/l10n/translation";
 
 const ENDS = ["done", "error", "cancelled"];
+/** What the model does once a frame of this type has come; others change nothing. */
+const PHASES = {
+    chunk: "writing",
+    reasoning: "reasoning",
+    restart: "thinking",
+    run: "thinking",
+    step: "thinking",
+    tool_result: "thinking",
+};
 
 /**
  * An assistant's reply in the making: its state and its calls as the bus tells them, and what it says as its stream does.
@@ -13,6 +22,8 @@ export class AiRun extends Record {
     static _name = "ai.run";
     static id = "id";
 
+    /** @type {boolean|undefined} whether its list of calls is unfolded, as the person wants it; undefined until they say so */
+    areCallsUnfolded;
     assistant_partner_id = fields.One("res.partner");
     channel_id = fields.One("Thread", { inverse: "ai_run_ids" });
     /** @type {string|false} */
@@ -26,6 +37,10 @@ export class AiRun extends Record {
     message_id = fields.One("mail.message", { inverse: "ai_run_ids" });
     /** @type {{ code: string, message: string }[]} what a person should know of this reply, in the order it was told */
     notices = fields.Attr([]);
+    /** @type {"thinking"|"reasoning"|"writing"} what the model does, as its stream tells; `phaseSince` is when it began */
+    phase = "thinking";
+    /** @type {number} milliseconds since 1970 */
+    phaseSince = Date.now();
     /** @type {string} how the model came to its reply, where it says so */
     reasoning = "";
     /** @type {"queued"|"running"|"waiting"|"done"|"error"|"cancelled"} */
@@ -63,12 +78,51 @@ export class AiRun extends Record {
         return this.tool_call_ids.filter((call) => call.state === "approval");
     }
 
+    /** Whether its stream is worth a connection: it says something, or will as soon as it has its turn. */
+    get isTelling() {
+        return this.isActive && this.state !== "waiting" && !this.isBehindAnother;
+    }
+
+    /** Whether an earlier run of the conversation has to end first. */
+    get isBehindAnother() {
+        return (
+            this.state === "queued" &&
+            this.channel_id?.aiActiveRuns.some((run) => run.id < this.id && run.state !== "waiting")
+        );
+    }
+
+    /** Whether the model thinks, or is about to: it neither speaks nor waits for a tool or for a person. */
+    get isThinking() {
+        return (
+            this.isTelling && this.phase !== "writing" && !this.tool_call_ids.some((call) => call.isOpen)
+        );
+    }
+
+    /**
+     * Take in frames that came together. What is said in several is taken in at once: each change costs a rendering.
+     *
+     * @param {{ type: string, content?: string }[]} frames
+     */
+    receiveAll(frames) {
+        const joined = [];
+        for (const frame of frames) {
+            const last = joined.at(-1);
+            if (last?.type === frame.type && ["chunk", "reasoning"].includes(frame.type)) {
+                last.content += frame.content;
+            } else {
+                joined.push({ ...frame });
+            }
+        }
+        joined.forEach((frame) => this.receive(frame));
+    }
+
     /**
      * Take in one frame of the run's stream (contract, section 3). The states of the run and of its calls are the bus's.
      *
      * @param {{ type: string }} frame
      */
     receive(frame) {
+        this._enter(PHASES[frame.type] ?? this.phase);
         switch (frame.type) {
             case "chunk":
                 this._endThinking();
@@ -97,6 +151,14 @@ export class AiRun extends Record {
         }
     }
 
+    /** @param {"thinking"|"reasoning"|"writing"} phase */
+    _enter(phase) {
+        if (phase !== this.phase) {
+            this.phase = phase;
+            this.phaseSince = Date.now();
+        }
+    }
+
     _endThinking() {
         if (this.thinkingSince) {
             this.thinkingMs += Date.now() - this.thinkingSince;
@@ -117,11 +179,22 @@ export class AiRun extends Record {
      * @returns {Promise<boolean>} whether the server has done it; otherwise the person was told why not
      */
     async command(name, body = {}) {
-        const problem = await post(`/api/ai/run/${this.id}/${name}`, body);
+        const problem = await this.request(name, body);
         if (problem) {
             this.store.env.services.notification.add(problem, { type: "danger" });
         }
         return !problem;
+    }
+
+    /**
+     * The same, for who tells the person in a place of their own.
+     *
+     * @param {"stop"|"approve"|"deny"} name
+     * @param {Object} [body]
+     * @returns {Promise<string>} why the server did not do it; empty where it did
+     */
+    request(name, body = {}) {
+        return post(`/api/ai/run/${this.id}/${name}`, body);
     }
 }
 AiRun.register();

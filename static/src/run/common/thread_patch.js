@@ -7,12 +7,12 @@ import { patch } from "@web/core/utils/patch";
 Object.assign(Thread.components, { ActiveRun });
 
 patch(Thread.prototype, {
-    /** Replies that are being made and have called tools, where the end of the conversation is shown. */
-    get aiRunsWithCalls() {
+    /** The replies that are being made, where the end of the conversation is shown; a reply that is there stands for itself. */
+    get aiLiveRuns() {
         const { order, thread } = this.props;
         if (order !== "asc" || thread.loadNewer || !this.state.mountedAndLoaded) {
             return [];
         }
-        return thread.aiActiveRuns.filter((run) => run.tool_call_ids.length > 0);
+        return thread.aiActiveRuns.filter((run) => !run.message_id?.in(thread.messages));
     },
 });
