@@ -24,6 +24,12 @@ PROMPT = (
     "several at once where they do not depend on each other. Answer briefly, in the language of the question."
 )
 
+PROMPTS = """\
+Which desks do we have under 300 €?
+Quote 12 ergo chairs with 10 % discount
+Draw a chart of our sales in 2025 and 2026
+Remind me to …"""
+
 
 def main() -> None:
     wanted = json.loads(os.environ["AI_DISCUSS_DEMO"])
@@ -46,7 +52,7 @@ def furnish(env: api.Environment, wanted: dict[str, str]) -> None:
         raise SystemExit(f"The demo's MCP server cannot be used: {server.state_message}")
     assistant = _put(
         env["ai.assistant"], ASSISTANT,
-        description="Looks up, calculates and draws with the tools of a small office supplier",
+        description="Looks up, calculates and draws with the tools of a small office supplier", prompts=PROMPTS,
         system_prompt=PROMPT, provider_id=provider.id, model=wanted["model"], mcp_server_ids=[(4, server.id)],
     )  # fmt: skip
     _use_for_examples(env, provider, wanted["model"])

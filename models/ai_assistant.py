@@ -35,7 +35,14 @@ class AiAssistant(models.Model):
     name = fields.Char(required=True, help="How people call the assistant, in Discuss and in mentions.")
     active = fields.Boolean(default=True, help="Off: nobody finds the assistant, and it answers no more.")
     sequence = fields.Integer(default=10, help="The order in which assistants are listed.")
-    description = fields.Char(help="One line that tells people what to ask this assistant for.")
+    description = fields.Text(
+        translate=True, help="A sentence or two that tell people what to ask this assistant for."
+    )
+    prompts = fields.Text(
+        "Suggested Prompts", translate=True,
+        help="What people can choose from when they begin a conversation, one on each line. A line that ends with … or : is "
+        "put into the composer, to be completed; any other is sent as it is.",
+    )
     partner_id = fields.Many2one(
         "res.partner", readonly=True, copy=False, ondelete="restrict", index=True,
         help="Who the assistant is in Discuss: the author of its messages.",
@@ -307,9 +314,14 @@ class AiAssistant(models.Model):
             raise AccessError(self.env._("You may not use this assistant. Ask its manager for access."))
 
     def _run_tools(self, channel, user):
-        """The tools of a run: the assistant's, and those of the personal servers that serve `user` in the channel."""
+        """The tools of a run: what is on offer to `user` in the channel, and not switched off there."""
         self.ensure_one()
         self._check_usable(user)
+        tools = self._offered_tools(channel, user)
+        return tools - tools._off_in(channel)
+
+    def _offered_tools(self, channel, user):
+        """The assistant's tools, and those of the personal servers that serve `user` in the channel; with sudo."""
         # sudo: ai.assistant, mcp.server - `user` may use the assistant, and the channel says which servers serve them
         attached = channel._ai_servers_for(user).filtered(lambda server: server._is_callable())
         return self.sudo().get_enabled_mcp_tools() | attached.tool_ids._usable(self)
@@ -335,6 +347,11 @@ class AiAssistant(models.Model):
         """The assistants that `user` may use, with sudo."""
         # sudo: ai.assistant - filtered by what the user may use
         return self.sudo().search(domain).filtered(lambda assistant: assistant._is_usable(user))
+
+    def _suggested_prompts(self):
+        """What people can begin a conversation with, in the order of the form."""
+        self.ensure_one()
+        return [line.strip() for line in (self.prompts or "").splitlines() if line.strip()]
 
     def _partner_values(self):
         self.ensure_one()

@@ -6,7 +6,7 @@ Posting only creates the run, in the poster's transaction; the engine answers la
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.addons.mail.tools.discuss import Store
 from odoo.exceptions import AccessError, UserError
-from odoo.tools import format_list, html2plaintext
+from odoo.tools import html2plaintext
 
 from .ai_budget import RateLimited
 
@@ -64,8 +64,22 @@ class DiscussChannel(models.Model):
 
     @api.model
     def _ai_store_fields(self):
-        # sudo: discuss.channel - whether there is an assistant, not which one
-        return ["ai_reply_mode", Store.Attr("has_ai_assistant", lambda channel: bool(channel.sudo().ai_assistant_id))]
+        # sudo: discuss.channel - the assistant is a member, whom everybody sees who sees the conversation
+        return [
+            "ai_reply_mode",
+            Store.Attr("has_ai_assistant", lambda channel: bool(channel.sudo().ai_assistant_id)),
+            Store.One(
+                "ai_assistant_partner_id",
+                dynamic_fields=lambda channel: channel._ai_partner()._ai_store_fields(),
+                fields=[],
+                value=lambda channel: channel._ai_partner(),
+            ),
+        ]
+
+    def _ai_partner(self):
+        """Who the conversation's own assistant is in it; with sudo."""
+        # sudo: discuss.channel, ai.assistant - as above
+        return self.sudo().ai_assistant_id.partner_id
 
     def _ai_active_runs(self, target):
         """The runs that have not ended, with their calls: who opens a conversation sees what waits for a decision."""
@@ -158,20 +172,6 @@ class DiscussChannel(models.Model):
             and not self.env["ai.assistant"]._of_partners(message.author_id)
             and not message._filter_empty()
         )
-
-    # -- commands: Discuss calls them by name, with the text that they were given in
-
-    def execute_command_ai_stop(self, **kwargs):
-        """Stop the replies that are being made here for the caller; a manager of assistants stops everybody's."""
-        self.ensure_one()
-        self.check_access("read")
-        # sudo: ai.assistant - the names of those that answer in a conversation are no secret in it
-        names = self.env["ai.run"]._stop_in(self).sudo().assistant_id.mapped("name")
-        if names:
-            text = self.env._("Stopped: %(assistants)s.", assistants=format_list(self.env, names))
-        else:
-            text = self.env._("There is nothing to stop: no assistant is answering you here.")
-        self.env.user._bus_send_transient_message(self, text)
 
     # -- seats
 

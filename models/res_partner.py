@@ -49,6 +49,17 @@ class ResPartner(models.Model):
     def _to_store_defaults(self, target):
         return super()._to_store_defaults(target) + ["is_ai_assistant"]
 
+    def _ai_store_fields(self):
+        """What people see of assistants before they ask them anything."""
+        # sudo: ai.assistant - how an assistant introduces itself is no secret to those who see it
+        assistants = self.env["ai.assistant"]._of_partners(self).sudo().grouped("partner_id")
+        return [
+            "active", "avatar_128", "im_status", "is_ai_assistant", "name",
+            Store.Attr("ai_assistant_id", lambda partner: assistants[partner].id),
+            Store.Attr("ai_description", lambda partner: assistants[partner].description),
+            Store.Attr("ai_prompts", lambda partner: assistants[partner]._suggested_prompts()),
+        ]
+
     @api.model
     def _get_mention_suggestions_domain(self, search):
         """Outside conversations nobody would answer; inside, assistants are added by the method below."""
@@ -80,6 +91,8 @@ class ResPartner(models.Model):
         if channel_id:
             partners -= self.env["discuss.channel"].search([("id", "=", int(channel_id))]).channel_member_ids.partner_id
         store.add(partners)
+        if partners:  # those that were made since the person's page was loaded are known from now on
+            store.add_global_values(aiAssistants=Store.Many(partners, partners._ai_store_fields(), mode="ADD"))
         return {
             **result,
             "count": result["count"] + len(partners),

@@ -1,6 +1,7 @@
 """What the web client knows of the person in front of it."""
 
 from odoo import models
+from odoo.addons.mail.tools.discuss import Store
 
 from .ai_run import MANAGERS
 
@@ -10,4 +11,8 @@ class ResUsers(models.Model):
 
     def _init_store_data(self, store):
         super()._init_store_data(store)
-        store.add_global_values(is_ai_manager=self.env.user.has_group(MANAGERS))
+        user = self.env.user
+        store.add_global_values(is_ai_manager=user.has_group(MANAGERS))
+        if user._is_internal():
+            partners = self.env["ai.assistant"]._usable_by(user).partner_id
+            store.add_global_values(aiAssistants=Store.Many(partners, partners._ai_store_fields()))

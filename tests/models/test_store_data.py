@@ -67,3 +67,37 @@ class TestStoreData(RunCase):
         data = Store().add(message).get_result()
         self.assertEqual(data["mail.message"][0]["ai_run_ids"], run.ids)
         self.assertEqual([(told["id"], told["state"]) for told in data["ai.run"]], [(run.id, "error")])
+
+    def test_who_opens_a_conversation_is_told_how_its_assistant_introduces_itself(self):
+        self.assistant.write({"description": "Knows it all.", "prompts": " Who are you?\n\nTell me of …  "})
+        partner = self.assistant.partner_id
+        data = self.opened()
+        self.assertEqual(data["discuss.channel"][self.channel.id]["ai_assistant_partner_id"], partner.id)
+        told = data["res.partner"][partner.id]
+        self.assertEqual(told["ai_description"], "Knows it all.")
+        self.assertEqual(told["ai_prompts"], ["Who are you?", "Tell me of …"])
+        self.assertTrue(told["is_ai_assistant"])
+
+    def test_where_there_is_no_assistant_none_is_told_of(self):
+        group = self.env["discuss.channel"].with_user(self.ann)._create_group((self.ann | self.bob).partner_id.ids)
+        self.assertIs(self.opened(group)["discuss.channel"][group.id]["ai_assistant_partner_id"], False)
+
+    def test_members_are_told_of_another_assistant_at_once(self):
+        other = self.assistant.copy({"name": "Other", "description": "Is another one."})
+        self.env["bus.bus"].sudo().search([]).unlink()
+        self.channel.ai_assistant_id = other
+        self.env.cr.precommit.run()
+        messages = self.env["bus.bus"].sudo().search([]).mapped("message")
+        self.assertTrue(any("Is another one." in message for message in messages))
+
+    def test_people_are_told_of_the_assistants_that_they_may_use(self):
+        paula = new_test_user(self.env, "portal paul", "base.group_portal")
+        restricted = self.assistant.copy({"name": "Boss only"})
+        restricted.group_ids = self.env.ref("ai_discuss.group_ai_manager")
+        for user, expected in ((self.ann, {"Botty"}), (self.boss, {"Botty", "Boss only"}), (paula, set())):
+            store = Store()
+            user.with_user(user)._init_store_data(store)
+            data = store.get_result()
+            names = {partner["id"]: partner.get("name") for partner in data["res.partner"]}
+            ours = {"Botty", "Boss only"}
+            self.assertEqual({names[id] for id in data["Store"].get("aiAssistants", ())} & ours, expected)
