@@ -1,7 +1,7 @@
 """What the browser tests stand on: a live Odoo, the demo's model and MCP server, and Chromium.
 
-Two assistants are at hand: the model of `office` is the demo's, and goes by what is said; that of `desk` says what the test
-has written (`model`), and stops in the middle where there is a gate.
+Two assistants are at hand: the model of `office` is the demo's, and goes by what is said; that of `desk` says what the
+test has written (`model`), and stops in the middle where there is a gate.
 
 The browser belongs to its module, not to the session: Playwright keeps an event loop in this thread while it runs, and
 other tests could not use `asyncio.run` meanwhile.
@@ -44,7 +44,7 @@ class Office:
 
 @dataclass(frozen=True)
 class Desk:
-    """An assistant with the demo's tools, whose model says what the test has written. It asks before it takes a note."""
+    """An assistant with the demo's tools and a model that says what the test has written. It asks before it writes."""
 
     live: LiveServer
     assistant_id: int
@@ -123,8 +123,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open an address as a person: `visit(ann, "/odoo/discuss", width=390)`. No console may report an error; one of a page
-    that is visited `through` a proxy may tell of cut connections.
+    """Open an address as a person: `visit(ann, "/odoo/discuss", width=390)`. No console may report an error, unless it
+    tells of cut connections and the page is visited `through` a proxy.
     """
     errors: list[str] = []
     contexts = []
