@@ -13,6 +13,7 @@ from . import discuss_channel_commands
 from . import personal_servers
 from . import channel_settings
 from . import discuss_channel_member
+from . import ai_record_context
 from . import ir_http
 from . import mail_message
 from . import res_partner
@@ -22,9 +23,13 @@ from . import ai_run_takeover
 from . import ai_run_control
 from . import ai_run_usage
 from . import ai_run_budget
+from . import ai_run_faults
 from . import ai_run_again
+from . import ai_feedback
 from . import ai_run_event
 from . import ai_tool_call
 from . import ai_tool_call_approval
+from . import ai_approval_rule
+from . import ai_fork
 from . import res_users
 from . import res_config_settings
