@@ -23,6 +23,8 @@
         "views/ai_budget_views.xml",
         "views/ai_tool_call_views.xml",
         "views/ai_run_views.xml",
+        "views/ai_approval_rule_views.xml",
+        "views/ai_feedback_views.xml",
         "views/discuss_channel_views.xml",
         "views/res_config_settings_views.xml",
         "views/ai_discuss_menus.xml",
@@ -35,6 +37,9 @@
         ],
         "mail.assets_public": [
             "ai_discuss/static/src/**/common/**/*",
+        ],
+        "ai_discuss.markdown": [
+            "ai_discuss/static/lib/markdown-it/markdown-it.umd.min.js",
         ],
         "web.assets_unit_tests": [
             "ai_discuss/static/tests/**/*",

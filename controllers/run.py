@@ -26,20 +26,25 @@ class RunController(http.Controller):
 
     @http.route("/api/ai/run/<int:run_id>/approve", **ROUTE)
     def approve(self, run_id, body):
-        return _decide(run_id, body, approved=True)
+        more = {"arguments": body.get("arguments"), "always": body.get("always", False)}
+        if not isinstance(more["arguments"], dict | None):
+            raise bad_request("'arguments' must be a JSON object: what the call is made with.")
+        if not isinstance(more["always"], bool):
+            raise bad_request("'always' must be true or false: whether the tool runs unasked here from now on.")
+        return _decide(run_id, body, approved=True, **more)
 
     @http.route("/api/ai/run/<int:run_id>/deny", **ROUTE)
     def deny(self, run_id, body):
         return _decide(run_id, body, approved=False)
 
 
-def _decide(run_id: int, body: dict, approved: bool) -> dict:
+def _decide(run_id: int, body: dict, approved: bool, **more) -> dict:
     call_id = body.get("id")
     if not isinstance(call_id, str) or not call_id:
         raise bad_request("'id' must be the id of a tool call.")
     run = _find_run(run_id)
     try:
-        run._decide(call_id, approved)
+        run._decide(call_id, approved, **more)
     except NotWaiting as error:
         raise ApiError(HTTPStatus.CONFLICT, "not_waiting", str(error)) from error
     return _state_of(run)

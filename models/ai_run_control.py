@@ -69,12 +69,12 @@ class AiRun(models.Model):
         elif is_lost:  # else the queue tells its host
             run._take_over()
 
-    def _decide(self, call_id, approved):
+    def _decide(self, call_id, approved, arguments=None, always=False):
         """Say whether a call that waits for approval may run; the last decision lets the run go on. A decision that was
-        already made stands.
+        already made stands. Who approves may do so with other `arguments`, and of the tool for `always`.
 
         Raises:
-            UserError: the run has no such call.
+            UserError: the run has no such call, or it cannot be made with these arguments.
             NotWaiting: there is nothing to decide about it.
         """
         run = self._controlled()
@@ -87,6 +87,10 @@ class AiRun(models.Model):
         if call.state != ToolCallState.APPROVAL:
             raise NotWaiting(run._why_nothing_waits())
         if approved:
+            if arguments is not None:
+                call._change_arguments(arguments)
+            if always:
+                self.env["ai.approval.rule"]._allow(call)
             call._approve()
         else:
             text = f"Denied by {self.env.user.name}. Do not repeat the call; go on without it, or ask what to do."

@@ -85,8 +85,7 @@ class AiToolCall(models.Model):
     @api.depends("arguments")
     def _compute_arguments_text(self):
         for call in self:
-            text = json.dumps(call.arguments or {}, indent=2, ensure_ascii=False)
-            call.arguments_text = DECEPTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+            call.arguments_text = legible(call.arguments)
 
     @api.depends("tool_title", "tool_name")
     def _compute_display_name(self):
@@ -172,6 +171,7 @@ class AiToolCall(models.Model):
             self.duration_ms,
             self.truncated,
             tuple(self._images()) if with_images else (),
+            self._change_note(),
         )
 
     def _images(self):
@@ -199,7 +199,7 @@ class AiToolCall(models.Model):
             id=self.call_id,
             tool=self.tool_name,
             server=self.server_name or "",
-            args=self.arguments or {},
+            args=self._proposed_arguments(),
             state=ToolCallState(self.state),
             round=self.round,
             timestamp=_milliseconds(self.create_date),
@@ -216,6 +216,12 @@ class AiToolCall(models.Model):
             timestamp=_milliseconds(self._ended_at()),
             truncated=self.truncated,
         )
+
+    def _elapsed_ms(self):
+        """How long it has been running; False where it isn't."""
+        if self.state != ToolCallState.INVOKING or not self.started_at:
+            return False
+        return max(0, round((fields.Datetime.now() - self.started_at) / timedelta(milliseconds=1)))
 
     def _ended_at(self):
         """When it had its result. The row is written again when the reply is posted."""
@@ -238,6 +244,7 @@ class AiToolCall(models.Model):
 
     def _to_store_defaults(self, target):
         return [
+            Store.Attr("always_by", lambda call: call._always_by()),
             Store.Attr("arguments", lambda call: call.arguments or {}),
             # sudo: ir.attachment - whoever may read a call may see what came of it
             Store.Many("attachment_ids", sudo=True),
@@ -247,12 +254,15 @@ class AiToolCall(models.Model):
             "destructive",
             "display_name",
             "duration_ms",
+            Store.Attr("elapsed_ms", lambda call: call._elapsed_ms()),
             "expires_at",
             "has_changed",
+            Store.Attr("is_as_asker", lambda call: call._is_as_asker()),
             "is_error",
             Store.One("message_id", []),
             Store.Attr("parts", lambda call: call.parts or []),
             *PROGRESS,
+            Store.Attr("proposed_arguments", lambda call: call.is_changed and call._proposed_arguments()),
             "read_only",
             "response",
             "round",
@@ -263,6 +273,12 @@ class AiToolCall(models.Model):
             "tool_name",
             "truncated",
         ]
+
+
+def legible(arguments):
+    """Arguments as JSON for people, with such characters written out."""
+    text = json.dumps(arguments or {}, indent=2, ensure_ascii=False)
+    return DECEPTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _remembered(part, file):

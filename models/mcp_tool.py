@@ -129,7 +129,7 @@ class McpTool(models.Model):
                 ("disabled_tool_ids", "not in", self.ids),
             ]
             is_given = bool(assistant.search_fetch(given, ["approval"]))  # its rule is asked for next
-        return is_given and server._is_callable() and bool(self._usable(assistant))
+        return is_given and server._is_callable() and bool(self._usable(assistant) - self._off_in(channel))
 
     def _redefine(self, values):
         """Take over a definition; a change of what the tool does has to be looked at again."""
@@ -149,8 +149,9 @@ class McpTool(models.Model):
         known = self.definition_hash, server.transport, server.url, server.command, server.args
         return hashlib.sha256(repr(known).encode()).hexdigest()
 
-    def _spec(self, server_spec, assistant):
-        """What the engine needs to offer this tool to `assistant`, and to call it."""
+    def _spec(self, server_spec, assistant, allowed=()):
+        """What the engine needs to offer this tool to `assistant`, and to call it. It runs unasked where it is among
+        the tools that people have `allowed`."""
         self.ensure_one()
         return ToolSpec(
             id=self.id,
@@ -160,7 +161,7 @@ class McpTool(models.Model):
             description=self.description or "",
             input_schema=self.input_schema or {},
             timeout=self.timeout,
-            approval=self._policy(assistant),
+            approval="auto" if self in allowed else self._policy(assistant),
             read_only=self.read_only,
             destructive=self.destructive,
             idempotent=self.idempotent,

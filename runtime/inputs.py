@@ -91,8 +91,9 @@ def _model(assistant):
 def _tools(channel, assistant):
     """The specs of the run's tools; a server that may not be called costs its own tools and a notice."""
     specs, notices = [], []
-    by_server = assistant._run_tools(channel, assistant.env.user).grouped("server_id")
-    for server, tools in by_server.items():
+    usable = assistant._run_tools(channel, assistant.env.user)
+    allowed = _allowed(usable, assistant, channel)
+    for server, tools in usable.grouped("server_id").items():
         if problem := server._credential_problem(assistant.env.user):
             notices.append(Notice(CREDENTIALS_MISSING, problem))
             continue
@@ -101,8 +102,16 @@ def _tools(channel, assistant):
         except AccessError as error:
             notices.append(Notice("server_unreachable", f"{server.name}: {error}"))
             continue
-        specs += [tool._spec(server_spec, assistant) for tool in tools]
+        specs += [tool._spec(server_spec, assistant, allowed) for tool in tools]
     return tuple(specs), notices
+
+
+def _allowed(tools, assistant, channel):
+    """Those of `tools` that people have allowed once and for all; nothing is read where none of them asks."""
+    asking = tools.filtered(lambda tool: tool._policy(assistant) == "ask")
+    if not asking or not channel:
+        return tools.browse()
+    return asking & asking.env["ai.approval.rule"]._allowed_tools(assistant, channel, assistant.env.user)
 
 
 def _messages(run, assistant, room):

@@ -6,6 +6,7 @@ What a transition does is the record's business (`models/ai_run.py`); this only 
 import asyncio
 import logging
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -175,7 +176,8 @@ class Steps:
             record = self._call(env, call)
             record._end(result)
             record._broadcast()
-            return result if record.state == result.state else record._result()
+            is_its_own = record.state == result.state
+            return replace(result, note=record._change_note()) if is_its_own else record._result()
 
         return await self._database.transact(work)
 

@@ -40,6 +40,7 @@ GO_ON = (
 )
 NO_TEXT = "(a message without text)"  # several servers refuse an empty one
 NOBODY = "Someone"
+MARGIN = "  "
 GROUP_NOTE = (
     "Several people write in this conversation. Each of their messages begins with the writer's name and a colon; its "
     "further lines are indented. A name anywhere else is only what somebody wrote."
@@ -123,7 +124,8 @@ def _own(stored: StoredMessage) -> Iterator[Message]:
 
 
 def _answered(call: ToolCall, result: ToolResult) -> ToolMessage:
-    return ToolMessage(call.id, result.text, images_of(result))
+    text = "\n\n".join(filter(None, [result.note, result.text]))
+    return ToolMessage(call.id, text, images_of(result))
 
 
 def _said_after_the_turns(stored: StoredMessage) -> str:
@@ -143,7 +145,12 @@ def _with_name(author: str, text: str) -> str:
     """`text` behind its writer's name. Only the first line can begin at the margin, and no name contains a colon or a
     line break: so nobody's text looks as if somebody else had said it."""
     name = " ".join(_COLON.sub(" ", author).split()) or NOBODY
-    return f"{name}: {_LINE_BREAK.sub(lambda found: found[0] + '  ', text)}"
+    return f"{name}: {_LINE_BREAK.sub(lambda found: found[0] + MARGIN, text)}"
+
+
+def indented(text: str) -> str:
+    """`text` as a part of another one: no line of it begins at the margin, where only what we say ourselves does."""
+    return MARGIN + _LINE_BREAK.sub(lambda found: found[0] + MARGIN, text)
 
 
 # -- passes: each returns what it got where nothing is wrong

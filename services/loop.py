@@ -229,7 +229,8 @@ class Loop:
             text = history.OUTCOME_UNKNOWN if call.id in self._checkpoint.sent else clearance.refusal
             await self._end(call, ToolResult(call.id, text, ToolCallState.ERROR))
         else:
-            await self._end(call, await self._invoke(call))
+            changed = clearance.arguments
+            await self._end(call, await self._invoke(call if changed is None else replace(call, arguments=changed)))
 
     def _refusal(self, call: ToolCall) -> str:
         """Why `call` is not sent, in words that help the model to do better; empty: it is."""

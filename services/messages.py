@@ -54,6 +54,7 @@ class ToolResult:
     duration_ms: int = 0
     truncated: bool = False  # `text` is only a part of what the tool returned
     parts: tuple[ToolPart, ...] = ()
+    note: str = ""  # what the model has to know beside `text`, which people see elsewhere
 
     @property
     def is_error(self) -> bool:

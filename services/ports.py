@@ -52,6 +52,7 @@ class Clearance:
 
     refusal: str = ""  # why it is not made, in words for the model
     asks: bool = False  # a person has to decide first, though nobody had to when the model asked for it
+    arguments: Mapping[str, Any] | None = None  # what a person has made of the call's; None: as the model wrote them
 
     @property
     def is_given(self) -> bool:

@@ -30,7 +30,10 @@ MODELS = {  # what they may do: r(ead), w(rite), c(reate) another one, u(nlink)
     "mcp.tool":            ("",       "",       "",       "r",      "r",      "r",      "",       "rw",     "rw"),
     "mcp.tool personal":   ("",       "",       "",       "",       "",       "rw",     "",       "",       ""),
     "ai.run":              ("",       "",       "",       "",       "r",      "r",      "",       "r",      "r"),
+    "ai.feedback":         ("",       "",       "",       "",       "",       "",       "",       "r",      "r"),
     "ai.tool.call":        ("",       "",       "",       "",       "r",      "r",      "",       "r",      "r"),
+    "ai.approval.rule":    ("",       "",       "",       "",       "",       "ru",     "",       "ru",     "ru"),
+    "ai.approval.rule personal": ("",   "",       "",          "",       "",       "ru",     "",       "",       ""),
     "ai.run.event":        ("",       "",       "",       "",       "r",      "r",      "",       "r",      "r"),
     "discuss.channel":     ("",       "r",      "r",      "c",      "rwc",    "rwc",    "",       "c",      "rwcu"),
 }
@@ -41,17 +44,23 @@ METHODS = {
     "ai.assistant.action_view_tools": "stranger member asker manager admin",
     "ai.assistant.get_enabled_mcp_tools": "stranger member asker manager admin",
     "ai.assistant.open_chat": "stranger member asker manager admin",
+    "ai.assistant.open_chat_about": "stranger member asker manager admin",
     "ai.budget.action_view_runs": "manager admin",
     "ai.provider.action_clear_api_key": "manager admin",
     "ai.provider.action_test_connection": "manager admin",
     "ai.provider.action_view_assistants": "manager admin",
     "ai.run.action_stop": "asker admin",
+    "ai.run.action_view_settings": "manager admin",
     "ai.run.continue_reply": "asker",
+    "ai.run.give_feedback": "member asker manager admin",
     "ai.run.regenerate": "asker",
     "ai.tool.call.action_approve": "asker admin",
     "ai.tool.call.action_deny": "asker admin",
     "discuss.channel.ai_attach_server": "asker",
     "discuss.channel.ai_detach_server": "asker",
+    "discuss.channel.ai_fork": "member asker admin",
+    "discuss.channel.ai_resend": "asker",
+    "discuss.channel.ai_forget_record": "guest portal member asker admin",
     "discuss.channel.ai_servers": "guest portal member asker admin",
     "discuss.channel.ai_settings": "member asker admin",
     "discuss.channel.ai_switch_tool": "member asker admin",
@@ -109,6 +118,13 @@ class TestAccessMatrix(AiCase):
             "run_id": run.id, "call_id": "call_1", "tool_name": "look", "state": "approval",
         })
         event = cls.env["ai.run.event"].search([("run_id", "=", run.id)], limit=1)
+        rules = cls.env["ai.approval.rule"].create([
+            {
+                "channel_id": cls.channel.id, "assistant_id": cls.assistant.id, "user_id": cls.ann.id,
+                "tool_id": tool.id, "terms": "-",
+            }
+            for tool in (servers[0].tool_ids, personal.sudo().tool_ids)
+        ])
         return {
             "ai.provider": cls.provider,
             "ai.model": cls.env["ai.model"].create({"provider_id": cls.provider.id, "name": "small"}),
@@ -122,7 +138,10 @@ class TestAccessMatrix(AiCase):
             "mcp.tool": servers[0].tool_ids,
             "mcp.tool personal": personal.sudo().tool_ids,
             "ai.run": run,
+            "ai.feedback": cls.env["ai.feedback"].create({"run_id": run.id, "user_id": cls.ben.id, "rating": "up"}),
             "ai.tool.call": call,
+            "ai.approval.rule": rules[0],
+            "ai.approval.rule personal": rules[1],
             "ai.run.event": event,
             "discuss.channel": cls.channel.sudo(),
             "res.partner": cls.assistant.partner_id,
@@ -142,10 +161,15 @@ class TestAccessMatrix(AiCase):
         "mcp.tool personal": ({"approval": "ask"}, lambda self: {
             "name": "new", "server_id": self.records["mcp.server personal"].id,
         }),
+        "ai.feedback": ({"comment": "New"}, lambda self: {
+            "run_id": self.records["ai.run"].id, "user_id": self.mia.id, "rating": "up",
+        }),
         "ai.run": ({"text": "New"}, lambda self: {"assistant_id": self.assistant.id, "user_id": self.ann.id}),
         "ai.tool.call": ({"response": "New"}, lambda self: {
             "run_id": self.records["ai.run"].id, "call_id": "new", "tool_name": "new",
         }),
+        "ai.approval.rule": ({"user_id": 1}, lambda self: self.rule_for("mcp.tool")),
+        "ai.approval.rule personal": ({"user_id": 1}, lambda self: self.rule_for("mcp.tool personal")),
         "ai.run.event": ({"payload": {}}, lambda self: {
             "run_id": self.records["ai.run"].id, "attempt": 1, "seq": 99, "payload": {},
         }),
@@ -156,7 +180,11 @@ class TestAccessMatrix(AiCase):
 
     ARGUMENTS = {
         "ai_attach_server": lambda self: [self.records["mcp.server personal"].id],
+        "open_chat_about": lambda self: ["res.partner", self.assistant.partner_id.id],
         "ai_detach_server": lambda self: [self.records["mcp.server personal"].id],
+        "ai_fork": lambda self: [self.records["ai.run"].trigger_message_id.id],
+        "ai_resend": lambda self: [self.records["ai.run"].trigger_message_id.id],
+        "give_feedback": ["up"],
         "ai_switch_tool": lambda self: [self.records["mcp.tool"].id, False],
         "get_mention_suggestions_from_channel": lambda self: [self.channel.id, "Zed"],
     }
@@ -196,6 +224,12 @@ class TestAccessMatrix(AiCase):
         }
         letters = [letter for letter, operation in operations.items() if self.is_allowed(operation)]
         return "".join(letters).replace("fr", "r")
+
+    def rule_for(self, row):
+        return {
+            "channel_id": self.channel.id, "assistant_id": self.assistant.id, "user_id": self.ben.id,
+            "tool_id": self.records[row].id, "terms": "new",
+        }
 
     def may_call(self, person, row):
         """Whether `person` may call this method of the record of its model."""

@@ -7,16 +7,17 @@ from unittest.mock import patch
 from odoo import fields
 from odoo.addons.ai_discuss.models.ai_run_control import NotWaiting
 from odoo.addons.ai_discuss.runtime import inputs
-from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, Turn, Usage, UserMessage
+from odoo.addons.ai_discuss.services.messages import AssistantMessage, ToolCall, ToolResult, Turn, Usage, UserMessage
+from odoo.addons.ai_discuss.services.ports import Clearance
 from odoo.addons.ai_discuss.services.specs import Outcome
-from odoo.addons.ai_discuss.services.states import RunState
+from odoo.addons.ai_discuss.services.states import RunState, ToolCallState
 from odoo.addons.ai_discuss.services.transcript import encode_turn
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import Form, new_test_user
 from odoo.tools.translate import code_translations
 
-from .common import RunCase
+from .common import RunCase, offered
 
 LOOK_UP = AssistantMessage("", (ToolCall("call1", "look_up"),))
 
@@ -163,6 +164,106 @@ class TestDeciding(ControlCase):
         with self.assertRaisesRegex(NotWaiting, "does not wait"):
             call.with_user(self.ann).action_deny()
         self.assertEqual(call.state, "pending")
+
+
+class TestChangingArguments(ControlCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.env["mcp.server"].create({"name": "S", "scope": "shared", "url": "http://s.example"})
+        schema = {"type": "object", "properties": {"number": {"type": "integer"}}, "required": ["number"]}
+        cls.server._take_over([offered("look_up", input_schema=schema)])
+        cls.tool = cls.server.tool_ids
+
+    def asked(self, arguments=None, server=None):
+        run = self.running()
+        call = self.call(run, "approval", "call0")
+        call.write({
+            "arguments": arguments if arguments is not None else {"number": 1},
+            "tool_id": self.tool.id, "server_id": (server or self.server).id,
+            "definition_hash": self.tool._definition(),
+        })
+        run._park([UserMessage("Hello?")], Outcome("", 1, waiting=("call0",)))
+        return run, call
+
+    def approve(self, run, arguments, user=None):
+        run.with_user(user or self.ann)._decide("call0", approved=True, arguments=arguments)
+
+    def test_the_call_is_made_with_what_the_person_has_written_and_both_are_kept(self):
+        run, call = self.asked()
+        self.approve(run, {"number": 2})
+        self.assertEqual((call.arguments, call.proposed_arguments), ({"number": 2}, {"number": 1}))
+        self.assertEqual((run.state, call.decided_by), ("queued", self.ann))
+        told = self.told("assistant.toolCall.updated")[-1]
+        self.assertEqual((told["arguments"], told["proposed_arguments"]), ({"number": 2}, {"number": 1}))
+        run._begin(2)
+        with patch.object(type(self.tool), "_is_offered", lambda *args: True):
+            self.assertEqual(call._clear(), Clearance(arguments={"number": 2}))
+
+    def test_the_model_is_told_what_it_did_not_write(self):
+        run, call = self.asked()
+        self.approve(run, {"number": 2})
+        run._begin(2)
+        call.state = "invoking"
+        call._end(ToolResult("call0", "Two.", ToolCallState.DONE))
+        self.assertEqual(call.response, "Two.")
+        self.assertIn(f'{self.ann.name} changed the arguments', call._result().note)
+        self.assertIn('{"number": 2}', call._result().note)
+        self.assertEqual((call._started_event().args, call._finished_event().result), ({"number": 1}, "Two."))
+
+    def test_what_is_written_as_it_was_is_no_change(self):
+        run, call = self.asked()
+        self.approve(run, {"number": 1})
+        self.assertEqual((call.is_changed, call._change_note(), call.state), (False, "", "pending"))
+
+    def test_arguments_where_there_were_none_are_a_change(self):
+        run, call = self.asked(arguments={})
+        self.approve(run, {"number": 3})
+        self.assertEqual((call.arguments, call.is_changed), ({"number": 3}, True))
+        self.assertEqual(call._started_event().args, {})
+
+    def test_what_does_not_fit_is_refused_and_the_call_waits_on(self):
+        run, call = self.asked()
+        for arguments in ({"number": "two"}, {}):
+            with self.assertRaisesRegex(UserError, "do not fit. .*number"):
+                self.approve(run, arguments)
+        self.assertEqual((run.state, call.state, call.arguments), ("waiting", "approval", {"number": 1}))
+
+    def test_only_who_asked_changes_what_their_own_account_is_used_for(self):
+        self.channel.sudo()._add_members(users=self.boss)
+        run, call = self.asked()
+        self.server.write({"per_user": True, "auth_type": "bearer"})
+        with self.assertRaisesRegex(AccessError, "account of ann-run"):
+            self.approve(run, {"number": 2}, self.boss)
+        self.assertEqual(call.state, "approval")
+        self.approve(run, {"number": 2})
+        self.assertEqual(call.arguments, {"number": 2})
+
+    def test_a_manager_changes_what_the_common_account_is_used_for(self):
+        self.channel.sudo()._add_members(users=self.boss)
+        run, call = self.asked()
+        self.approve(run, {"number": 2}, self.boss)
+        self.assertEqual((call.arguments, call.decided_by), ({"number": 2}, self.boss))
+
+    def test_a_call_whose_tool_changes_after_that_is_asked_about_as_it_was_changed(self):
+        run, call = self.asked()
+        self.approve(run, {"number": 2})
+        run._begin(2)
+        self.server._take_over([offered("look_up", description="Does something else.")])
+        with patch.object(type(self.tool), "_is_offered", lambda *args: True):
+            self.assertTrue(call._clear().asks)
+        self.assertEqual((call.arguments, call.proposed_arguments), ({"number": 2}, {"number": 1}))
+        call._approve()
+        self.assertEqual(call.proposed_arguments, {"number": 1})
+
+    def test_how_long_a_call_has_been_running_is_told_while_it_does(self):
+        _run, call = self.asked()
+        self.assertFalse(call._elapsed_ms())
+        call.state = "pending"
+        call.write({"state": "invoking", "started_at": fields.Datetime.now() - timedelta(seconds=90)})
+        self.assertTrue(90_000 <= call._elapsed_ms() < 100_000)
+        call._end(ToolResult("call0", "Two.", ToolCallState.DONE))
+        self.assertFalse(call._elapsed_ms())
 
 
 class TestExpiry(ControlCase):
