@@ -61,10 +61,11 @@ class AiRun(models.Model):
         return min([otherwise, *filter(None, self._budgets().mapped(name))])
 
     def _budget_spent(self):
-        """Which budget is used up, in a sentence for people; empty while none is."""
+        """Which budget is used up, and until when, in a text for people; empty while none is."""
         for budget in self._budgets():
-            this_one = Domain("id", "=", self.id)
-            counted = this_one if budget.period == "reply" else budget._counted(self.user_id) & budget._in_period()
-            if limit := budget._limit_reached(counted):
-                return budget._used_up_text(limit)
+            if budget.period == "reply":
+                if limit := budget._limit_reached(Domain("id", "=", self.id)):
+                    return budget._used_up_text(limit)
+            elif limit := budget._limit_reached(budget._counted(self.user_id) & budget._in_period()):
+                return str(budget._refused(limit, self.user_id))
         return ""

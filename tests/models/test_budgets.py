@@ -326,7 +326,7 @@ class TestInARun(BudgetCase):
         self.budget(max_tokens=100, per_person=False)
         run = self.running()
         self.consume(tokens=100, user=self.bob)
-        self.assertEqual(run._budget_spent(), "The budget “Fair share” is used up: 100 tokens a day.")
+        self.assertIn("“Fair share” is used up: 100 tokens a day. It starts anew on", run._budget_spent())
 
     def test_limits_on_replies_end_none_that_is_being_made(self):
         self.budget(max_runs=1, max_concurrent=1)
