@@ -2,7 +2,7 @@
 
 from odoo import fields, models
 from odoo.addons.mail.tools.discuss import Store
-from odoo.tools import html2plaintext, is_html_empty
+from odoo.tools import frozendict, html2plaintext, is_html_empty
 
 from ..services.history import StoredMessage
 
@@ -35,12 +35,15 @@ class MailMessage(models.Model):
         """Wherever a reply is shown, the client has to know it for one: its Markdown has a look of its own."""
         return super()._get_store_partner_name_fields() + ["is_ai_assistant"]
 
-    def _ai_stored(self, assistant, run, shown=()):
-        """This message, the reply of `run` if of any, as `assistant` remembers it: what others said as text, its own
-        replies with their tool calls and with the images of those that are `shown`."""
+    def _ai_stored(self, assistant, run, shown=(), files=frozendict()):
+        """This message, the reply of `run` if of any, as `assistant` remembers it: what others said as text, with what
+        is told of their `files`; its own replies with their tool calls and the images of those that are `shown`."""
         self.ensure_one()
         if self.author_id != assistant.partner_id:
-            return StoredMessage(self._ai_author(), self._ai_text(run), is_assistant=False)
+            images = [files[file.id].image for file in self.attachment_ids if file.id in files]
+            return StoredMessage(
+                self._ai_author(), self._ai_text(run, files), is_assistant=False, images=tuple(filter(None, images))
+            )
         turns, results = run._stored_turns(shown) if run else ((), {})
         text = (run.text or "") if run else self._ai_text(run)
         return StoredMessage("", text, is_assistant=True, turns=turns, results=results)
@@ -59,9 +62,12 @@ class MailMessage(models.Model):
         self.ensure_one()
         return is_html_empty(self.body) and not self.attachment_ids
 
-    def _ai_text(self, run):
-        """What the message says, in plain text; its attachments by name. Of the reply of a `run`: what its assistant
-        has said, without the note below it."""
+    def _ai_text(self, run, files=frozendict()):
+        """What the message says, in plain text; its attachments with what is told of them in `files`, else by name. Of
+        the reply of a `run`: what its assistant has said, without the note below it."""
         text = (run.text or "") if run else html2plaintext(self.body or "", include_references=False).strip()
-        files = [f"[{self.env._('Attached file: %(name)s', name=file.name)}]" for file in self.attachment_ids]
-        return "\n".join(filter(None, [text, *files]))
+        told = [
+            files[file.id].text if file.id in files else f"[Attached file: {file.name}]"
+            for file in self.attachment_ids
+        ]
+        return "\n".join(filter(None, [text, *told]))

@@ -4,6 +4,7 @@ What exactly goes into a request is for `services.history` to say. Here it is es
 that a conversation of any length costs no more than the part of it that is told.
 """
 
+from dataclasses import replace
 from itertools import starmap
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from ..services import context, history
 from ..services.events import Notice
 from ..services.messages import Message, ToolResult
 from ..services.states import ToolCallState
+from . import attached, record
 
 MAX_MESSAGES = 1_000  # however short they are
 LOOKED_AT_FIRST = 100  # messages; enough for most models or conversations
@@ -35,13 +37,16 @@ def read(run, assistant, room) -> tuple[list[Message], list[Notice]]:
     what people should know about it. Both records come with sudo: access was checked before."""
     room_tokens = room.tokens // 2  # the other half is for what the run's own tools return
     newest, is_complete = _newest(run, assistant, room_tokens)
-    return history.build(
+    about, record_notices = record.read(run, room)
+    stored, file_notices = _remembered(run, assistant, newest, room, about)
+    messages, notices = history.build(
         assistant.system_prompt or "",
-        _remembered(run, assistant, newest, room),
+        stored,
         is_group=_is_group(run.channel_id),
         room_tokens=room_tokens,
         is_complete=is_complete,
     )
+    return messages, [*record_notices, *file_notices, *notices]
 
 
 def _newest(run, assistant, room_tokens) -> tuple[list[_Said], bool]:
@@ -102,9 +107,10 @@ def _look(run, assistant, limit) -> list[_Said]:
     ))))
 
 
-def _remembered(run, assistant, newest, room) -> list[history.StoredMessage]:
+def _remembered(run, assistant, newest, room, about) -> tuple[list[history.StoredMessage], list[Notice]]:
     """These messages as the assistant remembers them, in the order in which they make sense to it, none that was
-    deleted; and its earlier runs that have not ended (they wait for a person).
+    deleted; and its earlier runs that have not ended (they wait for a person). And what people should know about them.
+    Behind the question stands what it is asked `about`.
 
     An answer may have been posted after a later question: it goes where it belongs, behind its own question, so that
     the model sees what has been answered, and the newest question is the last.
@@ -126,15 +132,18 @@ def _remembered(run, assistant, newest, room) -> list[history.StoredMessage]:
     shown = with_images(_calls(own), room)
     replies = {reply.message_id: reply for reply in runs}
     unfinished = own.filtered(lambda other: not other.message_id).grouped("trigger_message_id")
+    files, notices = attached.read(run, conversation - runs.message_id, room)
     stored = []
     for message in conversation.sorted(lambda message: place[message.id]):
-        remembered = message._ai_stored(assistant, replies.get(message, run.browse()), shown)
+        remembered = message._ai_stored(assistant, replies.get(message, run.browse()), shown, files)
+        if message == run.trigger_message_id and about:
+            remembered = replace(remembered, text=f"{remembered.text or history.NO_TEXT}\n\n{about}")
         if remembered.is_assistant or remembered.text:  # of another assistant that failed there is only a note
             stored.append(remembered)
         stored += map(_so_far, unfinished.get(message, ()))
     if run.continues_run_id:
         stored.append(history.StoredMessage(run.user_id.name, history.GO_ON, is_assistant=False))
-    return stored
+    return stored, notices
 
 
 def _calls(runs):

@@ -20,7 +20,7 @@ CHARS_PER_TOKEN = 4  # of ASCII; any other character is taken for a token of its
 MESSAGE_TOKENS = 5  # what a message, a call or a tool costs beside its text
 IMAGE_TOKENS = 1_000  # what an image costs, about, with most models
 MIN_RESULT_TOKENS = 200  # of a newest result's text, however little room there is: the model has just asked for it
-MAX_IMAGES = 5  # of tools' results in one request: what the strictest hosted provider takes
+MAX_IMAGES = 5  # in one request: what the strictest hosted provider takes
 MAX_IMAGES_CHARS = 8 * 1024 * 1024  # of all of them, as base64
 
 LEFT_OUT = "[This older result was left out: the conversation is too long to be read at once.]"
@@ -136,8 +136,7 @@ def _cut(result: ToolMessage, size_tokens: int) -> ToolMessage:
     text_tokens = max(size_tokens - _message_tokens(result) + estimate(text), MIN_RESULT_TOKENS)
     if estimate(text) <= text_tokens:
         return result
-    too_long = bisect_right(range(len(text)), text_tokens - estimate(CUT_OFF), key=lambda end: estimate(text[:end]))
-    return replace(result, text=text[:too_long - 1] + CUT_OFF)
+    return replace(result, text=cut(text, text_tokens - estimate(CUT_OFF)) + CUT_OFF)
 
 
 # -- images
@@ -145,15 +144,16 @@ def _cut(result: ToolMessage, size_tokens: int) -> ToolMessage:
 
 def _with_newest_images(messages: Sequence[Message], room: Room) -> list[Message]:
     """REMOVE the images of results that are too many or too large for a request, the oldest first; all of them where
-    the model sees none. They take up to half of the room."""
-    count = min(MAX_IMAGES, room.tokens // 2 // IMAGE_TOKENS) if room.sees_images else 0
-    chars = MAX_IMAGES_CHARS
+    the model sees none. They take up to half of the room, less what people want to have looked at."""
+    given = [image for message in messages if isinstance(message, UserMessage) for image in message.images]
+    count = min(MAX_IMAGES, room.tokens // 2 // IMAGE_TOKENS) - len(given) if room.sees_images else 0
+    chars = MAX_IMAGES_CHARS - sum(map(len, given))
     kept: list[Message] = []
     for message in reversed(messages):
         if isinstance(message, ToolMessage) and message.images:
             images: list[str] = []
             for image in reversed(message.images):
-                if count and len(image) <= chars:
+                if count > 0 and len(image) <= chars:
                     images.insert(0, image)
                     count, chars = count - 1, chars - len(image)
             message = replace(message, images=tuple(images))
@@ -218,6 +218,13 @@ def _from_a_person_on(found: Sequence[Exchange]) -> list[Exchange]:
 
 
 # -- estimates
+
+
+def cut(text: str, tokens: int) -> str:
+    """The beginning of `text`, as much of it as `tokens` allow."""
+    if estimate(text) <= tokens:
+        return text
+    return text[:max(bisect_right(range(len(text)), tokens, key=lambda end: estimate(text[:end])) - 1, 0)]
 
 
 def estimate(text: str) -> int:
