@@ -33,7 +33,7 @@ MODELS = {  # what they may do: r(ead), w(rite), c(reate) another one, u(nlink)
     "ai.feedback":         ("",       "",       "",       "",       "",       "",       "",       "r",      "r"),
     "ai.tool.call":        ("",       "",       "",       "",       "r",      "r",      "",       "r",      "r"),
     "ai.approval.rule":    ("",       "",       "",       "",       "",       "ru",     "",       "ru",     "ru"),
-    "ai.approval.rule personal": ("",   "",       "",          "",       "",       "ru",     "",       "",       ""),
+    "ai.approval.rule personal": ("", "",       "",       "",       "",       "ru",     "",       "",       ""),
     "ai.run.event":        ("",       "",       "",       "",       "r",      "r",      "",       "r",      "r"),
     "discuss.channel":     ("",       "r",      "r",      "c",      "rwc",    "rwc",    "",       "c",      "rwcu"),
 }
