@@ -64,37 +64,32 @@ export class ChannelSettings extends Component {
     }
 
     /**
-     * @param {Object} values of the conversation
-     * @param {HTMLInputElement|HTMLSelectElement} input shows what holds again where they were refused
+     * Show at once what was chosen, and what holds again where the server refuses it.
+     *
+     * @param {"assistant_id"|"reply_mode"} name
+     * @param {number|string|false} value
      */
-    async save(values, input) {
-        const { thread } = this.props;
-        const isSaved = await this.saving.make((orm) => orm.write("discuss.channel", [thread.id], values));
-        if (isSaved) {
-            await this.load(thread);
+    async save(name, value) {
+        const { settings } = this.state;
+        const before = settings[name];
+        settings[name] = value;
+        const values = { [`ai_${name}`]: value };
+        const request = this.saving.make((orm) => orm.write("discuss.channel", [this.props.thread.id], values));
+        if (await request) {
+            await this.load();
         } else {
-            this._showWhatHolds(input);
-        }
-    }
-
-    _showWhatHolds(input) {
-        const { assistant_id, reply_mode } = this.state.settings;
-        if (input.type === "radio") {
-            const form = input.closest("fieldset");
-            form.querySelector(`input[value='${reply_mode}']`).checked = true;
-        } else {
-            input.value = assistant_id || "";
+            settings[name] = before;
         }
     }
 
     /** @param {Event} ev */
-    onChangeAssistant({ currentTarget }) {
-        return this.save({ ai_assistant_id: Number(currentTarget.value) || false }, currentTarget);
+    onChangeAssistant(ev) {
+        return this.save("assistant_id", Number(ev.currentTarget.value) || false);
     }
 
     /** @param {Event} ev */
-    onChangeReplyMode({ currentTarget }) {
-        return this.save({ ai_reply_mode: currentTarget.value }, currentTarget);
+    onChangeReplyMode(ev) {
+        return this.save("reply_mode", ev.currentTarget.value);
     }
 
     openAssistant() {

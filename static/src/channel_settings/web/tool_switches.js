@@ -6,7 +6,7 @@ import { _t } from "@web/core/l10n/translation";
 import { normalize } from "@web/core/l10n/utils";
 import { groupBy } from "@web/core/utils/arrays";
 
-const MANY = 10; // tools; beyond, one is found by its name
+const MANY = 10; // tools; beyond, they are folded and found by their names
 
 /**
  * The tools that assistants have in a conversation, by server, each with a switch for this conversation.
@@ -26,8 +26,13 @@ export class ToolSwitches extends Component {
         this.state = useState({ searched: "" });
     }
 
-    get isSearchable() {
+    get areMany() {
         return this.props.tools.length > MANY;
+    }
+
+    /** Many tools are folded away, so that what is below them is found as well. */
+    get isUnfolded() {
+        return !this.areMany || this.state.searched.trim() !== "";
     }
 
     /** @returns {{ key: string, name: string, onText: string, tools: Object[] }[]} */
@@ -56,15 +61,14 @@ export class ToolSwitches extends Component {
      * @param {Object} tool
      * @param {Event} ev
      */
-    async onSwitch(tool, { currentTarget: input }) {
-        const on = input.checked;
+    async onSwitch(tool, ev) {
+        const on = ev.currentTarget.checked;
         tool.on = on;
         await this.request.make((orm) =>
             orm.call("discuss.channel", "ai_switch_tool", [this.props.thread.id, tool.id, on])
         );
         if (this.request.problem) {
             tool.on = !on;
-            input.checked = !on;
         }
     }
 }

@@ -85,36 +85,30 @@ export class PersonalServer extends Component {
     }
 
     /** @param {Event} ev */
-    async onUse({ currentTarget: input }) {
-        if (input.checked) {
-            await this._attach(false);
-        } else {
-            await this._call("ai_detach_server", [this.props.server.id]);
-        }
-        this._showWhatHolds(input, "attached");
+    onUse(ev) {
+        const attached = ev.currentTarget.checked;
+        return this._place({ attached, shared: false });
     }
 
     /** @param {Event} ev */
     async onShare({ currentTarget: input }) {
-        if (!input.checked || (await this._confirmSharing())) {
-            await this._attach(input.checked);
+        const shared = input.checked;
+        if (!shared || (await this._confirmSharing())) {
+            await this._place({ attached: true, shared });
         } else {
             input.checked = false;
         }
-        this._showWhatHolds(input, "shared");
     }
 
-    _attach(share) {
-        return this._call("ai_attach_server", [this.props.server.id, share]);
-    }
-
-    _call(method, args) {
-        return this._do(method, (orm) => orm.call("discuss.channel", method, [this.props.thread.id, ...args]));
-    }
-
-    _showWhatHolds(input, name) {
+    /** Show at once where the server is used, and what holds again where that is refused. */
+    async _place({ attached, shared }) {
+        const { server, thread } = this.props;
+        const before = { attached: server.attached, shared: server.shared };
+        Object.assign(server, { attached, shared });
+        const [method, args] = attached ? ["ai_attach_server", [shared]] : ["ai_detach_server", []];
+        await this._do("place", (orm) => orm.call("discuss.channel", method, [thread.id, server.id, ...args]));
         if (this.request.problem) {
-            input.checked = this.props.server[name];
+            Object.assign(server, before);
         }
     }
 

@@ -1,6 +1,6 @@
 import { useRequest } from "@ai_discuss/channel_settings/web/request_hook";
 
-import { Component, useState } from "@odoo/owl";
+import { Component, useEffect, useRef, useState } from "@odoo/owl";
 
 import { _t } from "@web/core/l10n/translation";
 import { useAutofocus, useService } from "@web/core/utils/hooks";
@@ -13,13 +13,14 @@ import { useAutofocus, useService } from "@web/core/utils/hooks";
  * @property {boolean} isMember
  * @property {function} onChanged called when the server has done something
  * @property {function} onClose called when the person is done
+ * @property {(id: number) => void} [onCreated] called as soon as a new server is there, whether it can be used or not
  * @property {Object} [server] the one that is edited; without it, a new one is added
  * @property {import("models").Thread} thread
  * @extends {Component<Props, Env>}
  */
 export class PersonalServerForm extends Component {
     static template = "ai_discuss.PersonalServerForm";
-    static props = ["isMember", "onChanged", "onClose", "server?", "thread"];
+    static props = ["isMember", "onChanged", "onClose", "onCreated?", "server?", "thread"];
     static nextId = 1;
 
     setup() {
@@ -37,7 +38,12 @@ export class PersonalServerForm extends Component {
             token: "",
             url: server?.url ?? "",
         });
+        this.root = useRef("root");
         useAutofocus({ refName: "name", selectAll: true });
+        useEffect(
+            () => this.root.el.scrollIntoView({ block: "nearest" }),
+            () => [this.request.problem]
+        );
     }
 
     get isNew() {
@@ -108,6 +114,7 @@ export class PersonalServerForm extends Component {
         } else {
             const values = { ...this.values, scope: "user", transport: "streamable_http" };
             [this.state.serverId] = await orm.create("mcp.server", [values]);
+            this.props.onCreated(this.state.serverId);
         }
     }
 }

@@ -21,11 +21,14 @@ export class PersonalServers extends Component {
     setup() {
         super.setup();
         this.addButton = useRef("add");
-        this.state = useState({ isAdding: false });
+        /** @type {{ addedId: number|undefined, isAdding: boolean }} `addedId`: of what is there, but still being added */
+        this.state = useState({ addedId: undefined, isAdding: false });
     }
 
     get ownServers() {
-        return this.props.servers.filter((server) => server.mine);
+        return this.props.servers.filter(
+            (server) => server.mine && server.id !== this.state.addedId
+        );
     }
 
     get sharedServers() {
@@ -33,7 +36,7 @@ export class PersonalServers extends Component {
     }
 
     onClose() {
-        this.state.isAdding = false;
+        Object.assign(this.state, { addedId: undefined, isAdding: false });
         this.addButton.el?.focus();
     }
 }
