@@ -1,8 +1,8 @@
 """Whether arguments that a person has written fit a tool's input schema.
 
 What the model writes is only read as JSON (`messages.parse_arguments`): whether it is right is for the tool's server to
-say, and the model can try again. A person should learn of a slip before the call is gone. Above: the records. Below: the
-same reading, and the schema as the model was given it.
+say, and the model can try again. A person should learn of a slip before the call is gone. Above: the records. Below:
+the same reading, and the schema as the model was given it.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .messages import parse_arguments, without_surrogates
-from .tool_schema import UnusableSchema, fit_schema
+from .tool_schema import fit_schema
 
 MAX_CHARS = 100_000  # far more than anybody writes, and soon checked
 MAX_PROBLEM_CHARS = 300  # a message quotes what is wrong, however long that is

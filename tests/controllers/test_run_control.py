@@ -200,6 +200,39 @@ def test_a_run_that_does_not_exist_is_not_found(team, command):
     assert refusal(answer) == (404, "run_not_found")
 
 
+def test_a_call_is_made_with_the_arguments_that_it_is_approved_with(conversation, workshop, team, live):
+    _ask_before_each_call(conversation, workshop, live)
+    conversation.model.script(calls(("add", {"a": 2, "b": 3}, "call_a")), text("Well."))
+    with conversation.post() as stream:
+        frames = stream.until("approval")
+        url = f"/api/ai/run/{frames[0].run_id}/approve"
+        for arguments in ({"a": "two", "b": 3}, ["a"]):
+            answer = team.alice.api.post(url, json={"id": "call_a", "arguments": arguments})
+            assert refusal(answer) == (400, "bad_request")
+        answer = team.alice.api.post(url, json={"id": "call_a", "arguments": {"a": 20, "b": 3}})
+        assert answer.status_code == 200
+        frames += stream.rest()
+    check_complete(frames)
+    assert workshop.calls == [("add", {"a": 20, "b": 3})]
+    *_, asked, told = conversation.model.requests[-1].body["messages"]
+    assert '"a": 2,' in asked["tool_calls"][0]["function"]["arguments"]
+    assert told["content"].startswith("[alice changed the arguments")
+    [result] = [frame.payload for frame in frames if frame.type == "tool_result"]
+    assert result["result"] == "23"
+
+
+def test_only_managers_allow_once_and_for_all_what_a_manager_has_ask(conversation, workshop, team, live):
+    _ask_before_each_call(conversation, workshop, live)
+    conversation.model.script(calls(("add", {"a": 2, "b": 3}, "call_a")))
+    with conversation.post() as stream:
+        run_url = _url_of_parked(live, stream.until("approval")[0].run_id)
+        for always, refused in ((True, (403, "access_denied")), ("yes", (400, "bad_request"))):
+            answer = team.alice.api.post(f"{run_url}/approve", json={"id": "call_a", "always": always})
+            assert refusal(answer) == refused
+        assert team.alice.api.post(f"{run_url}/stop").json()["state"] == "cancelled"
+    assert workshop.calls == []
+
+
 @pytest.mark.parametrize("body", [{}, {"id": ""}, {"id": 5}, {"id": None}])
 def test_a_decision_names_its_call(team, body):
     assert refusal(team.alice.api.post(f"/api/ai/run/{NOBODY}/approve", json=body)) == (400, "bad_request")

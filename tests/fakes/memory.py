@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from services.errors import RunError
@@ -74,6 +75,7 @@ class MemorySteps:
         self.log: list[tuple[str, Any]] = []
         self.asking: set[str] = set()  # ids of the calls whose records wait for a decision
         self.clearances: dict[str, Clearance] = {}  # by call id, where it is not simply given
+        self.notes: dict[str, str] = {}  # by call id, what the model is told beside the result
         self.spent = ""  # which budget is used up
         self.problem: Exception | None = None  # why nothing can be kept
 
@@ -95,7 +97,7 @@ class MemorySteps:
 
     async def call_ended(self, call: ToolCall, result: ToolResult) -> ToolResult:
         self._keep(str(result.state), call.id)
-        return result
+        return replace(result, note=self.notes.get(call.id, ""))
 
     def _keep(self, what: str, subject: Any) -> None:
         if self.problem:

@@ -176,6 +176,6 @@ class TestReading(RuleCase):
         run = self.request().sudo()
         run._begin(1)
         tools = self.assistant._run_tools(self.channel, self.ann)
-        tools.mapped("name"), tools.server_id.mapped("approval"), self.assistant.approval  # noqa: B018
+        tools.mapped("name"), tools.server_id.mapped("approval"), self.assistant.approval
         with self.assertQueryCount(0):
             self.assertFalse(inputs._allowed(tools, self.assistant, self.channel))

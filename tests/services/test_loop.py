@@ -479,6 +479,17 @@ def test_a_call_whose_tool_asks_by_now_waits_and_is_not_sent():
     assert conversation.of(ApprovalRequested) == [ApprovalRequested("c1", "double", {"number": 1})]
 
 
+def test_a_call_is_made_with_what_a_person_has_made_of_its_arguments_and_the_model_learns_of_it():
+    call = ToolCall("c1", "double", {"number": 1})
+    conversation = Conversation(calls(call), answer("42."), tools=LocalTools(double))
+    conversation.steps.clearances["c1"] = Clearance(arguments={"number": 21})
+    conversation.steps.notes["c1"] = "[Ann changed the arguments.]"
+    conversation.run()
+    second_request, _ = conversation.model.requests[1]
+    assert second_request[-2:] == [AssistantMessage("", (call,)), ToolMessage("c1", "[Ann changed the arguments.]\n\n42")]
+    assert conversation.of(ToolCallFinished)[0].result == "42"
+
+
 def test_a_call_that_may_not_be_made_any_more_is_refused_with_the_reason():
     call = ToolCall("c1", "double", {"number": 1})
     conversation = Conversation(calls(call), answer("I cannot."), tools=LocalTools(double))

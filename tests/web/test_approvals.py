@@ -63,6 +63,34 @@ def test_a_call_waits_across_a_reload_and_is_approved(live, clerk, model, visit)
         page.reload()
 
 
+def test_a_call_is_changed_in_place_and_its_tool_allowed_from_now_on(live, clerk, model, visit):
+    note = calls(("create_note", {"title": "Azure", "text": "Call them"}))
+    model.script(note, text("It is noted."))
+    mia = live.person("Mia", groups=("base.group_user", "ai_discuss.group_ai_manager"))
+    page = visit(mia, talk(mia, clerk))
+    say(page, "Take a note")
+    card(page).locator(".o-ai-Approval-edit").click()
+    editor = card(page).locator(".o-ai-Approval-editor")
+    expect(editor).to_be_focused()
+    editor.fill('{"title": 7, "text": "Call them"}')
+    editor.press("Control+Enter")
+    expect(card(page).locator(".o-ai-Approval-problem")).to_contain_text("title: 7 is not of type 'string'")
+    editor.fill('{"title": "Deco", "text": "Write to them"}')
+    card(page).locator(".o-ai-Approval-always label").click()
+    card(page).locator(".o-ai-Approval-approve").click()
+    expect(page.locator(".o-ai-Reply")).to_contain_text("It is noted.")
+    page.locator(".o-ai-ToolCallList-summary").click()
+    expect(page.locator(".o-ai-ToolCall-decision")).to_have_text("Changed and approved by Mia")
+    expect(page.locator(".o-ai-ToolCall-response")).to_contain_text('"title": "Deco"')
+    assert "Mia changed the arguments" in model.requests[-1].body["messages"][-1]["content"]
+    model.script(note, text("Noted again."))
+    say(page, "Another one")
+    expect(page.locator(".o-ai-Reply").last).to_contain_text("Noted again.")
+    page.locator(".o-ai-ToolCallList-summary").last.click()
+    expect(page.locator(".o-ai-ToolCall-response").last).to_contain_text('"title": "Azure"')
+    expect(page.locator(".o-ai-ToolCall-decision")).to_have_count(1)
+
+
 def test_a_call_that_nobody_decides_on_is_denied_in_time_and_the_reply_goes_on(live, clerk, model, visit):
     model.script(calls(("create_note", {"title": "Azure"})), text("Nobody told me to."))
     ann = live.person("Ann")
