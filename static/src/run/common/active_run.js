@@ -23,6 +23,7 @@ export class ActiveRun extends Component {
     setup() {
         super.setup();
         this.root = useRef("root");
+        this.shownSince = Date.now();
         this.streams = useService("ai_discuss.run_streams");
         useEffect(
             (isTelling) => (isTelling ? this.streams.watch(this.props.run) : undefined),
@@ -50,7 +51,12 @@ export class ActiveRun extends Component {
         if (run.isBehindAnother) {
             return _t("Waiting for its turn…");
         }
-        return run.isThinking && run.phase === "thinking" ? _t("Thinking…") : "";
+        return run.isThinking && run.phase !== "reasoning" ? _t("Thinking…") : "";
+    }
+
+    /** Since when that happens. */
+    get progressSince() {
+        return this.props.run.phaseSince || this.shownSince;
     }
 
     /**

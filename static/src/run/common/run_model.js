@@ -11,6 +11,7 @@ const PHASES = {
     restart: "thinking",
     run: "thinking",
     step: "thinking",
+    tool_call: "calling",
     tool_result: "thinking",
 };
 
@@ -37,10 +38,10 @@ export class AiRun extends Record {
     message_id = fields.One("mail.message", { inverse: "ai_run_ids" });
     /** @type {{ code: string, message: string }[]} what a person should know of this reply, in the order it was told */
     notices = fields.Attr([]);
-    /** @type {"thinking"|"reasoning"|"writing"} what the model does, as its stream tells; `phaseSince` is when it began */
+    /** @type {"thinking"|"reasoning"|"writing"|"calling"} what the model does, as its stream tells */
     phase = "thinking";
-    /** @type {number} milliseconds since 1970 */
-    phaseSince = Date.now();
+    /** @type {number} when that began, in milliseconds since 1970; zero before the stream tells */
+    phaseSince = 0;
     /** @type {string} how the model came to its reply, where it says so */
     reasoning = "";
     /** @type {"queued"|"running"|"waiting"|"done"|"error"|"cancelled"} */
@@ -93,9 +94,8 @@ export class AiRun extends Record {
 
     /** Whether the model thinks, or is about to: it neither speaks nor waits for a tool or for a person. */
     get isThinking() {
-        return (
-            this.isTelling && this.phase !== "writing" && !this.tool_call_ids.some((call) => call.isOpen)
-        );
+        const isBusy = this.phase === "writing" || this.tool_call_ids.some((call) => call.isOpen);
+        return this.isTelling && !isBusy;
     }
 
     /**
@@ -151,9 +151,9 @@ export class AiRun extends Record {
         }
     }
 
-    /** @param {"thinking"|"reasoning"|"writing"} phase */
+    /** @param {"thinking"|"reasoning"|"writing"|"calling"} phase */
     _enter(phase) {
-        if (phase !== this.phase) {
+        if (phase !== this.phase || !this.phaseSince) {
             this.phase = phase;
             this.phaseSince = Date.now();
         }

@@ -6,6 +6,8 @@ import { patch } from "@web/core/utils/patch";
 const storePatch = {
     setup() {
         super.setup(...arguments);
+        /** Whether images in replies are loaded from wherever they are. */
+        this.ai_remote_images = false;
         /** Whether the person manages assistants, and so may stop and decide for others. */
         this.is_ai_manager = false;
     },

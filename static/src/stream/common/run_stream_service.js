@@ -40,9 +40,8 @@ export class RunStreams {
     /** @param {import("models").AiRun} run */
     _entryOf(run) {
         if (!this.entries.has(run.id)) {
-            const stream = new RunStream({ channelId: run.channel_id.id, id: run.id }, (frames) =>
-                run.receiveAll(frames)
-            );
+            const onFrames = oncePerFrame((frames) => run.receiveAll(frames));
+            const stream = new RunStream({ channelId: run.channel_id.id, id: run.id }, onFrames);
             this.entries.set(run.id, { stream, watchers: 0 });
         }
         return this.entries.get(run.id);
@@ -61,6 +60,26 @@ export class RunStreams {
     onOnline() {
         this.entries.forEach(({ stream }) => stream.reopen());
     }
+}
+
+/**
+ * However fast something is said, it is shown once per picture of the screen.
+ *
+ * @param {(items: Object[]) => void} callback
+ * @returns {(items: Object[]) => void} which collects items, and has `callback` called with all of them
+ */
+function oncePerFrame(callback) {
+    let collected = [];
+    return (items) => {
+        if (!collected.length) {
+            browser.requestAnimationFrame(() => {
+                const all = collected;
+                collected = [];
+                callback(all);
+            });
+        }
+        collected.push(...items);
+    };
 }
 
 function isHidden() {
