@@ -1,14 +1,14 @@
+import { fields } from "@mail/core/common/record";
 import { Store } from "@mail/core/common/store_service";
 
 import { patch } from "@web/core/utils/patch";
 
 /** @type {import("models").Store} */
 const storePatch = {
-    /** The assistants that the client knows, those who left aside. */
-    get aiAssistants() {
-        return Object.values(this["res.partner"].records).filter(
-            (partner) => partner.is_ai_assistant && partner.active !== false
-        );
+    setup() {
+        super.setup(...arguments);
+        /** The assistants that the person may use, in their order; none for those who don't work here. */
+        this.aiAssistants = fields.Many("res.partner");
     },
     /** @override People can chat with an assistant, though it has no user. */
     async getPartner({ partnerId }) {

@@ -1,4 +1,7 @@
+import { fields } from "@mail/core/common/record";
 import { Thread } from "@mail/core/common/thread_model";
+// The patch below has to come after this one, which defines what it overrides.
+import "@mail/discuss/core/common/thread_model_patch";
 
 import { patch } from "@web/core/utils/patch";
 
@@ -6,19 +9,32 @@ import { patch } from "@web/core/utils/patch";
 const threadPatch = {
     setup() {
         super.setup(...arguments);
+        /** The conversation's own assistant. */
+        this.ai_assistant_partner_id = fields.One("res.partner");
         /** Whether an assistant is a member and the conversation's own. */
         this.has_ai_assistant = false;
     },
     /** Whether there is nobody to talk to but an assistant. The members of a group are loaded late, their number is not. */
     get isAloneWithAssistant() {
-        return (
+        return Boolean(
             this.correspondent?.persona?.is_ai_assistant ||
-            (this.has_ai_assistant && this.member_count <= 2)
+                (this.has_ai_assistant && this.member_count <= 2)
         );
     },
     /** @override Nobody would pick up. */
     get allowCalls() {
         return super.allowCalls && !this.isAloneWithAssistant;
+    },
+    /** @override Conversations with an assistant wear its face. */
+    get avatarUrl() {
+        if (this.channel_type === "group" && this.isAloneWithAssistant) {
+            return this.ai_assistant_partner_id?.avatarUrl ?? super.avatarUrl;
+        }
+        return super.avatarUrl;
+    },
+    /** @override There is nobody whom the person doesn't see anyway. */
+    get hasMemberList() {
+        return super.hasMemberList && !this.isAloneWithAssistant;
     },
 };
 patch(Thread.prototype, threadPatch);
