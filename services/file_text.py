@@ -149,6 +149,7 @@ def _of_pages(reader, deadline: float) -> str:
             length += len(pages[-1])
             if length > MAX_CHARS:
                 break
-    except _TimeIsUp:
-        pass
+    except _TimeIsUp as error:
+        if not pages:
+            raise Unreadable(Problem.TOO_LARGE) from error
     return "\n\n".join(filter(None, pages))
