@@ -10,7 +10,6 @@ const PHASES = {
     reasoning: "reasoning",
     restart: "thinking",
     run: "thinking",
-    step: "thinking",
     tool_call: "calling",
     tool_result: "thinking",
 };
