@@ -37,18 +37,19 @@ class _Room:
         self.image_chars = context.MAX_IMAGES_CHARS
 
 
-def read(run, messages, room) -> tuple[dict[int, Told], list[Notice]]:
-    """What is told of each file at `messages` of people, by the file's id; and what the one who asks should know of
-    those at their question. The records come with sudo: what may be read is decided here, for each file."""
+def read(run, messages, room) -> tuple[dict[int, dict[int, Told]], list[Notice]]:
+    """What is told of each file at `messages` of people, by the ids of the message and the file; and what the one who
+    asks should know of those at their question. The records come with sudo: what may be read is decided here."""
     if not messages.attachment_ids:
         return {}, []
     may_read = messages.attachment_ids.with_env(run._acting_env())._filtered_access("read")
     left, told = _Room(room), {}
     for message in messages.sorted("id", reverse=True):
-        for file in message.attachment_ids:
-            is_allowed = file.id in may_read._ids and _is_theirs(message, file, run)
-            told[file.id] = _tell(may_read.browse(file.id), left) if is_allowed else _forbidden(file)
-    return told, _notices(run, told)
+        told[message.id] = {
+            file.id: _tell(file, left) if file in may_read and _is_theirs(message, file, run) else _forbidden(file)
+            for file in message.attachment_ids.with_env(may_read.env)
+        }
+    return told, _notices(run, told.get(run.trigger_message_id.id, {}))
 
 
 def _is_theirs(message, file, run) -> bool:
@@ -108,6 +109,8 @@ def _unreadable(file, problem) -> Told:
 
 
 def _forbidden(file) -> Told:
+    # sudo: ir.attachment - its name stands below the message, for everybody who reads that
+    file = file.sudo()
     return Told(f"[Attached file, which the person who asks may not read: {_name(file)}]", notice="file_forbidden")
 
 
@@ -120,7 +123,7 @@ def _notices(run, told) -> list[Notice]:
     env = run._acting_env()
     by_code = defaultdict(list)
     for file in run.trigger_message_id.attachment_ids:
-        if file.id in told and (code := told[file.id].notice):
+        if code := told[file.id].notice if file.id in told else "":
             detail = told[file.id].detail
             by_code[code].append(f"{_name(file)} ({detail})" if detail else _name(file))
     sentences = {

@@ -135,7 +135,7 @@ def _remembered(run, assistant, newest, room, about) -> tuple[list[history.Store
     files, notices = attached.read(run, conversation - runs.message_id, room)
     stored = []
     for message in conversation.sorted(lambda message: place[message.id]):
-        remembered = message._ai_stored(assistant, replies.get(message, run.browse()), shown, files)
+        remembered = message._ai_stored(assistant, replies.get(message, run.browse()), shown, files.get(message.id, {}))
         if message == run.trigger_message_id and about:
             remembered = replace(remembered, text=f"{remembered.text or history.NO_TEXT}\n\n{about}")
         if remembered.is_assistant or remembered.text:  # of another assistant that failed there is only a note
