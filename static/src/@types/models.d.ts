@@ -39,6 +39,7 @@ declare module "models" {
         ai_run_ids: AiRun[];
         has_ai_assistant: boolean;
         readonly aiActiveRuns: AiRun[];
+        readonly hasAiSettings: boolean;
         readonly aiOwnActiveRuns: AiRun[];
         readonly isAiAtWork: boolean;
         readonly isAloneWithAssistant: boolean;
