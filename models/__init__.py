@@ -27,6 +27,7 @@ from . import ai_run_faults
 from . import ai_run_again
 from . import ai_feedback
 from . import ai_run_event
+from . import ai_run_notices
 from . import ai_tool_call
 from . import ai_tool_call_approval
 from . import ai_approval_rule

@@ -284,8 +284,8 @@ class AiBudget(models.Model):
 
     def _counted(self, user=None):
         """The runs that count against the budget of `user`; without one, against everybody's. What was refused at once
-        counts nowhere."""
-        domain = Domain("error_code", "!=", BudgetSpent.code)
+        counts nowhere, nor does what was copied with its conversation."""
+        domain = Domain("error_code", "!=", BudgetSpent.code) & Domain("is_copy", "=", False)
         if self.assistant_id:
             domain &= Domain("assistant_id", "=", self.assistant_id.id)
         if self.company_id:

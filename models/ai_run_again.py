@@ -37,7 +37,7 @@ class AiRun(models.Model):
         again = run._under_way_again() or run._request_again({
             "replaces_run_id": run.id, "continues_run_id": run.continues_run_id.id,
         })
-        run._set_replaced(True)
+        run._replace()
         return again.id
 
     def continue_reply(self):
@@ -90,15 +90,30 @@ class AiRun(models.Model):
         self.env["ai.budget"]._check(asked.assistant_id, self.env.user)
         return asked._request(asked.channel_id, asked.assistant_id, asked.trigger_message_id, **links)
 
-    def _set_replaced(self, is_replaced):
-        """Let this reply, and those that it has replaced in vain, be replaced or be the ones that count again."""
-        self.ensure_one()
-        runs, run = self, self
-        while (is_replaced or not run._has_answered()) and (run := run.replaces_run_id) and run not in runs:
-            runs |= run
-        runs = runs.filtered(lambda run: run.is_replaced != is_replaced)
-        runs.is_replaced = is_replaced
-        runs._broadcast(["is_replaced"])
+    def _replace(self):
+        """Another reply takes the place of these, and of those that they were to replace."""
+        self._with_earlier(lambda run: run.replaces_run_id)._mark_replaced(True)
+
+    def _restore(self):
+        """This reply counts again: nothing came of the one that was to replace it. Neither where it is none itself nor
+        where it is the rest of another one does it stand alone."""
+        def earlier(run):
+            return run.continues_run_id | (run.browse() if run._has_answered() else run.replaces_run_id)
+
+        self._with_earlier(earlier)._mark_replaced(False)
+
+    def _with_earlier(self, earlier):
+        """These runs, and those to which `earlier` leads from them, however far."""
+        runs, found = self, self
+        while found:
+            found = self.browse().union(*map(earlier, found)) - runs
+            runs |= found
+        return runs
+
+    def _mark_replaced(self, is_replaced):
+        changed = self.filtered(lambda run: run.is_replaced != is_replaced)
+        changed.is_replaced = is_replaced
+        changed._broadcast(["is_replaced"])
 
     def _has_answered(self):
         """Whether its reply can stand in the place of another one."""
@@ -108,7 +123,7 @@ class AiRun(models.Model):
         self.is_incomplete = bool(self.text or self.tool_call_ids) and self._is_cut(state)
         super()._end(state)
         if self.replaces_run_id and not self.is_replaced and not self._has_answered():
-            self.replaces_run_id._set_replaced(False)
+            self.replaces_run_id._restore()
 
     def _is_cut(self, state):
         """Whether the model would have gone on."""
@@ -120,3 +135,48 @@ class AiRun(models.Model):
 
     def _store_fields(self, asker_fields=()):
         return [*super()._store_fields(asker_fields), "is_incomplete", "is_replaced"]
+
+
+class DiscussChannel(models.Model):
+    _inherit = "discuss.channel"
+
+    def ai_resend(self, message_id):
+        """Have the caller's last question here answered anew, as it reads by now. The ids of the runs that do.
+
+        Raises:
+            RateLimited: a budget does not allow it.
+        """
+        self.ensure_one()
+        question = self._ai_own_question(message_id)
+        # sudo: ai.run - the caller's own, of a conversation in which they are a member
+        runs = self.env["ai.run"].sudo().search([
+            ("trigger_message_id", "=", question.id), ("user_id", "=", self.env.uid), ("is_replaced", "=", False),
+        ])
+        assistants = (self._ai_addressed(question) or runs.assistant_id).sudo(False)
+        for assistant in assistants:
+            self.env["ai.budget"]._check(assistant, self.env.user)
+        runs._replace()  # before they end: what is replaced needs no reply to come back
+        for run in runs:
+            run.sudo(False)._stop()
+        return [self._ai_request_anew(question, assistant, runs).id for assistant in assistants]
+
+    def _ai_request_anew(self, question, assistant, runs):
+        """Request a run that answers `question` in the place of those of `runs` that are of this assistant."""
+        latest = runs.filtered(lambda run: run.assistant_id == assistant).sorted("id")[-1:]
+        return self.env["ai.run"]._request(self, assistant, question, replaces_run_id=latest.id)
+
+    def _ai_own_question(self, message_id):
+        """The caller's message of this id in this conversation, after which they have asked nothing."""
+        if not self.is_member:
+            raise AccessError(self.env._("You are not a member of this conversation."))
+        # sudo: mail.message - the caller is a member of the conversation that it must be of
+        question = self.env["mail.message"].sudo().browse(message_id).exists()
+        if (question.model, question.res_id) != (self._name, self.id) or not self._ai_is_said_by_a_person(question):
+            raise AccessError(self.env._("Only your own questions can be sent again."))
+        # sudo: ai.run - the caller's own
+        [(last,)] = self.env["ai.run"].sudo()._read_group(
+            [("channel_id", "=", self.id), ("user_id", "=", self.env.uid)], aggregates=["trigger_message_id:max"]
+        )
+        if last and last > question.id:
+            raise UserError(self.env._("Only your last question can be sent again."))
+        return question

@@ -180,3 +180,66 @@ class TestContinuing(AgainCase):
         self.ended(self.again(run, "continue_reply"), "a time.")
         with self.assertRaisesRegex(UserError, "newer reply"):
             self.again(run)
+
+
+class TestResending(AgainCase):
+    def resend(self, question, body=None, user=None):
+        if body:
+            question.body = body
+        return self.env["ai.run"].browse(self.channel.with_user(user or self.ann).ai_resend(question.id))
+
+    def test_the_question_is_answered_as_it_reads_by_now(self):
+        run = self.answered("Forty-two.")
+        again = self.resend(run.trigger_message_id, "How many?")
+        self.assertEqual((again.replaces_run_id, run.is_replaced), (run, True))
+        self.assertEqual(self.told(again), ["How many?"])
+
+    def test_a_reply_that_is_being_made_is_stopped(self):
+        queued = self.request("How much?").sudo()
+        self.resend(queued.trigger_message_id)
+        self.assertEqual((queued.state, queued.is_replaced), ("cancelled", True))
+        running = self.running()
+        again = self.resend(running.trigger_message_id)
+        self.assertTrue(running.stop_requested)
+        running._finish(RunState.CANCELLED, "Forty-")
+        self.assertTrue(running.is_replaced)
+        self.assertEqual(self.told(again)[-1], "Hello?")
+
+    def test_a_reply_is_replaced_with_its_rest_and_comes_back_with_it(self):
+        run = self.answered("Once upon", RunState.CANCELLED)
+        more = self.ended(self.again(run, "continue_reply"), "a time.")
+        again = self.resend(run.trigger_message_id)
+        self.assertTrue(run.is_replaced and more.is_replaced)
+        self.ended(again, state=RunState.ERROR)
+        self.assertFalse(run.is_replaced or more.is_replaced)
+
+    def test_who_is_mentioned_by_now_answers(self):
+        run = self.answered()
+        other = self.assistant.copy({"name": "Other"})
+        run.trigger_message_id.partner_ids = other.partner_id
+        again = self.resend(run.trigger_message_id)
+        self.assertEqual((again.assistant_id, again.replaces_run_id.id, run.is_replaced), (other, False, True))
+
+    def test_only_ones_own_last_question_is_sent_again(self):
+        first = self.answered().trigger_message_id
+        self.channel.sudo()._add_members(users=self.bob)
+        with self.assertRaises(AccessError):
+            self.resend(first, user=self.bob)
+        reply = self.answered().message_id
+        with self.assertRaises(AccessError):
+            self.resend(reply)
+        with self.assertRaisesRegex(UserError, "last question"):
+            self.resend(first)
+
+    def test_a_message_of_another_conversation_is_not_sent_again(self):
+        question = self.answered().trigger_message_id
+        other = self.channel.browse(self.assistant.with_user(self.ann).open_chat(new=True))
+        with self.assertRaises(AccessError):
+            other.with_user(self.ann).ai_resend(question.id)
+
+    def test_budgets_count_it(self):
+        run = self.answered()
+        self.env["ai.budget"].create({"name": "One", "max_runs": 1, "period": "day"})
+        with self.assertRaisesRegex(UserError, "One"):
+            self.resend(run.trigger_message_id)
+        self.assertFalse(run.is_replaced)
