@@ -66,3 +66,12 @@ const ERROR_TEXTS = {
 export function errorText(code) {
     return ERROR_TEXTS[code] ?? ERROR_TEXTS.internal_error;
 }
+
+/**
+ * @param {import("models").AiRun} run one that has failed
+ * @returns {string} why; of a budget the server says which it is and when it begins anew, in the language of who asked
+ */
+export function reasonOf(run) {
+    const isBudget = run.error_code === "rate_limited";
+    return (isBudget && run.error_message) || errorText(run.error_code).text;
+}

@@ -1,4 +1,4 @@
-import { errorText } from "@ai_discuss/errors/common/error_texts";
+import { errorText, reasonOf } from "@ai_discuss/errors/common/error_texts";
 
 import { Component } from "@odoo/owl";
 
@@ -32,9 +32,8 @@ export class RunError extends Component {
         return this.run.error_code === "rate_limited";
     }
 
-    /** The server names the budget, and says when it begins anew, in the language of the one who asked. */
     get text() {
-        return (this.isBudget && this.run.error_message) || this.errorText.text;
+        return reasonOf(this.run);
     }
 
     get details() {
