@@ -6,7 +6,6 @@ Which tools are done without here is kept on the conversation; everything else b
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
-from odoo.tools import SQL
 
 from .discuss_channel import MENTIONABLE_TYPES
 
@@ -173,11 +172,6 @@ class DiscussChannel(models.Model):
     # -- the last reply
 
     def _ai_told_notices(self):
-        """What people should know of the newest reply here; as long as its journal is kept."""
-        run = self.env["ai.run"].search([("channel_id", "=", self.id)], order="id desc", limit=1)
-        rows = self.env.execute_query(SQL(
-            "SELECT payload->>'code', payload->>'message' FROM ai_run_event"
-            " WHERE run_id = %s AND payload->>'type' = 'notice' ORDER BY seq",
-            run.id or 0,
-        ))
-        return [{"code": code, "message": message} for code, message in rows]
+        """What people should know of the newest reply here."""
+        ended = [("channel_id", "=", self.id), ("finished_at", "!=", False)]
+        return self.env["ai.run"].search(ended, order="id desc", limit=1).notices or []

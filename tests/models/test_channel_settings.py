@@ -1,5 +1,6 @@
 """The panel of a conversation: what it tells whom, and who switches tools off there."""
 
+from odoo.addons.mail.tools.discuss import Store
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 
@@ -101,15 +102,31 @@ class TestChannelSettings(AiCase):
         self.assertNotIn("sk-anns", repr(self.settings(self.ann)))
         self.assertTrue(self.settings(self.ann)["servers"][0]["has_token"])
 
-    def test_what_was_noticed_in_the_newest_reply_is_told_to_whoever_may_read_it(self):
-        for code in ("round_limit", "history_trimmed"):
-            run = self.channel.with_user(self.ann)._ai_post("Hello?").sudo()
-            events = self.env["ai.run.event"].search([("run_id", "=", run.id)])
-            for seq, payload in enumerate(({"type": "notice", "code": code, "message": "Well."}, {"type": "step"})):
-                self.env["ai.run.event"].create({
-                    "run_id": run.id, "attempt": 1, "seq": len(events) + 10 + seq, "payload": payload,
-                })
+    def noticed(self, code):
+        """A reply in the conversation, of which people were told something."""
+        run = self.channel.with_user(self.ann)._ai_post("Hello?").sudo()
+        run._begin(1)
+        self.env["ai.run.event"].create({
+            "run_id": run.id, "attempt": 1, "seq": 90, "payload": {"type": "notice", "code": code, "message": "Well."},
+        })
+        return run
+
+    def test_what_was_noticed_in_the_newest_reply_is_told_once_it_has_ended(self):
+        self.noticed("round_limit")._finish("done", "Hello.")
+        run = self.noticed("history_trimmed")
+        self.assertEqual([notice["code"] for notice in self.settings(self.ben)["notices"]], ["round_limit"])
+        run._finish("done", "Hello again.")
         self.assertEqual(self.settings(self.ben)["notices"], [{"code": "history_trimmed", "message": "Well."}])
+
+    def test_what_was_noticed_in_a_reply_is_sent_with_it_and_not_before(self):
+        def sent(run):
+            return Store().add(run).get_result()["ai.run"][0]
+
+        run = self.noticed("round_limit")
+        self.assertNotIn("notices", sent(run))
+        run._finish("done", "Hello.")
+        self.env["ai.run.event"].search([("run_id", "=", run.id)]).unlink()  # as it is purged after some days
+        self.assertEqual(sent(run)["notices"], [{"code": "round_limit", "message": "Well."}])
 
     def test_tools_that_run_unasked_are_told_to_those_who_may_revoke_it(self):
         self.env["ai.approval.rule"].create({

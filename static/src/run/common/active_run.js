@@ -1,3 +1,4 @@
+import { RunNotices } from "@ai_discuss/channel_settings/common/run_notices";
 import { LiveText } from "@ai_discuss/reply/common/live_text";
 import { Reasoning } from "@ai_discuss/reply/common/reasoning";
 import { Elapsed } from "@ai_discuss/tool_call/common/elapsed";
@@ -17,7 +18,7 @@ import { useService } from "@web/core/utils/hooks";
  */
 export class ActiveRun extends Component {
     static template = "ai_discuss.ActiveRun";
-    static components = { Elapsed, LiveText, Reasoning, ToolCallList };
+    static components = { Elapsed, LiveText, Reasoning, RunNotices, ToolCallList };
     static props = ["run"];
 
     setup() {

@@ -41,7 +41,7 @@ export class PersonalServerForm extends Component {
         this.root = useRef("root");
         useAutofocus({ refName: "name", selectAll: true });
         useEffect(
-            () => this.root.el.scrollIntoView({ block: "nearest" }),
+            () => void this.root.el.scrollIntoView({ block: "nearest" }),
             () => [this.request.problem]
         );
     }
