@@ -1,7 +1,9 @@
 """What models write, as people may see it."""
 
+import json
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.markdown import MAX_CHARS, to_html
 
+SAMPLES = Path(__file__).parents[2] / "static" / "tests" / "markdown_samples.js"
 NEW_TAB = 'target="_blank" rel="noreferrer noopener"'
 ALLOWED_TAGS = {
     "a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
@@ -146,3 +149,10 @@ def test_text_that_is_too_long_to_be_formatted_keeps_its_lines():
 def test_a_bare_address_becomes_a_link_and_a_file_name_does_not():
     html = to_html("See https://example.com/a?b=1, and read note.md or ftp://example.com/x.")
     assert Seen(html).links == ["https://example.com/a?b=1"]
+
+
+def test_the_browser_tests_know_how_text_is_formatted_here():
+    samples = json.loads(SAMPLES.read_text().partition("=")[2].strip().rstrip(";"))
+    assert len(samples) > 20
+    for sample in samples:
+        assert to_html(sample["text"]) == sample["html"]
