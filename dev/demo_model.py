@@ -24,6 +24,8 @@ MODEL = "scripted-demo"
 WORDS_PER_SECOND = 25.0  # about what people are used to from hosted models
 FIRST_WORD_WORDS = 8  # the pause before the first word, in words: nobody answers at once
 CHARACTERS_PER_TOKEN = 4  # a usual rule of thumb, good enough for a usage figure
+# What Odoo says before the result of a call that a person has changed; the scripts answer to the result.
+CHANGED = re.compile(r"\A\[[^\n]* changed the arguments before approving\. [^\n]*\]\n\n")
 
 
 def build(words_per_second: float = WORDS_PER_SECOND) -> Starlette:
@@ -99,6 +101,7 @@ def _rounds(messages: Sequence[Mapping[str, Any]]) -> list[list[Result]]:
 
 
 def _result(text: str) -> Result:
+    text = CHANGED.sub("", text)
     try:
         data = json.loads(text)
     except ValueError:

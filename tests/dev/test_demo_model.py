@@ -123,6 +123,15 @@ def test_a_denied_call_is_no_failure_and_the_answer_says_that_nothing_was_change
     assert "did not work" not in answer and "Do not repeat" not in answer
 
 
+def test_a_call_that_a_person_has_changed_is_answered_by_its_result():
+    question = {"role": "user", "content": "What is 17% of 2,340?"}
+    call = {"id": "c1", "type": "function", "function": {"name": "calculate", "arguments": "{}"}}
+    note = '[Ann [boss] changed the arguments before approving. The call was made with: {"expression": "[1]"}]'
+    result = {"role": "tool", "tool_call_id": "c1", "content": f'{note}\n\n{{"result": 397.8}}'}
+    called = {"role": "assistant", "content": None, "tool_calls": [call]}
+    assert "**397.8**" in answer_to(question, called, result, tools=["calculate"])
+
+
 def test_answers_use_what_the_tools_returned():
     assert "**397.8**" in converse("What is 17% of 2,340?").answer
     assert "42.164813 km" in converse("Convert 26.2 miles to km").answer
