@@ -66,6 +66,7 @@ class DiscussChannel(models.Model):
     def _ai_store_fields(self):
         # sudo: discuss.channel - the assistant is a member, whom everybody sees who sees the conversation
         return [
+            Store.Attr("ai_auto_name", sudo=True),
             "ai_reply_mode",
             Store.Attr("has_ai_assistant", lambda channel: bool(channel.sudo().ai_assistant_id)),
             Store.One(

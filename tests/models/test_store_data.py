@@ -78,6 +78,14 @@ class TestStoreData(RunCase):
         self.assertEqual(told["ai_prompts"], ["Who are you?", "Tell me of …"])
         self.assertTrue(told["is_ai_assistant"])
 
+    def test_members_are_told_when_the_first_words_are_said(self):
+        self.assertIs(self.opened()["discuss.channel"][self.channel.id]["ai_auto_name"], True)
+        self.env["bus.bus"].sudo().search([]).unlink()
+        self.request("Which desks?")
+        self.env.cr.precommit.run()
+        messages = self.env["bus.bus"].sudo().search([]).mapped("message")
+        self.assertTrue(any('"ai_auto_name":false' in message for message in messages))
+
     def test_where_there_is_no_assistant_none_is_told_of(self):
         group = self.env["discuss.channel"].with_user(self.ann)._create_group((self.ann | self.bob).partner_id.ids)
         self.assertIs(self.opened(group)["discuss.channel"][group.id]["ai_assistant_partner_id"], False)

@@ -34,6 +34,7 @@ declare module "models" {
     }
     export interface Thread {
         ai_assistant_partner_id: ResPartner;
+        ai_auto_name: boolean;
         ai_record: { model: string; id: number } | false;
         forgetAiRecord: () => Promise<void>;
         ai_run_ids: AiRun[];
@@ -64,6 +65,7 @@ declare module "models" {
         startAiChat: (assistant: ResPartner) => Promise<Thread>;
         aiCall: (model: string, method: string, args: any[]) => Promise<any>;
         readonly isAiColleague: boolean;
+        ai_remote_images: boolean;
         is_ai_manager: boolean;
         "ai.run": StaticMailRecord<AiRun, typeof AiRunClass>;
         "ai.tool.call": StaticMailRecord<AiToolCall, typeof AiToolCallClass>;

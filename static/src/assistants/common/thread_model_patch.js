@@ -11,6 +11,8 @@ const threadPatch = {
         super.setup(...arguments);
         /** The conversation's own assistant. */
         this.ai_assistant_partner_id = fields.One("res.partner");
+        /** Whether it will be named after its first message: nothing was said yet. */
+        this.ai_auto_name = false;
         /** Whether an assistant is a member and the conversation's own. */
         this.has_ai_assistant = false;
     },

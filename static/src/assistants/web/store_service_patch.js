@@ -33,13 +33,11 @@ const storePatch = {
     _unusedAiChat(assistant) {
         return Object.values(this.Thread.records).find(
             (thread) =>
-                thread.channel_type === "group" &&
+                thread.ai_auto_name &&
                 thread.self_member_id &&
                 thread.isAloneWithAssistant &&
                 thread.ai_assistant_partner_id?.eq(assistant) &&
-                !thread.ai_record &&
-                thread.isLoaded &&
-                thread.isEmpty
+                !thread.ai_record
         );
     },
     /** @param {import("models").ResPartner} assistant */
