@@ -9,11 +9,12 @@ import { Component, markRaw, onWillStart, status, useEffect, useRef, useState } 
  *
  * @typedef {Object} Props
  * @property {import("models").AiRun} run
+ * @property {boolean} [squashed] whether it belongs to the message above, without a tail of its own
  * @extends {Component<Props, Env>}
  */
 export class LiveText extends Component {
     static template = "ai_discuss.LiveText";
-    static props = ["run"];
+    static props = ["run", "squashed?"];
 
     setup() {
         super.setup();

@@ -1,4 +1,5 @@
 import { RunNotices } from "@ai_discuss/channel_settings/common/run_notices";
+import { loadMarkdown } from "@ai_discuss/markdown/common/markdown";
 import { LiveText } from "@ai_discuss/reply/common/live_text";
 import { Reasoning } from "@ai_discuss/reply/common/reasoning";
 import { Elapsed } from "@ai_discuss/tool_call/common/elapsed";
@@ -14,17 +15,19 @@ import { useService } from "@web/core/utils/hooks";
  *
  * @typedef {Object} Props
  * @property {import("models").AiRun} run
+ * @property {boolean} [squashed] whether it belongs to the message above, and goes without avatar and name
  * @extends {Component<Props, Env>}
  */
 export class ActiveRun extends Component {
     static template = "ai_discuss.ActiveRun";
     static components = { Elapsed, LiveText, Reasoning, RunNotices, ToolCallList };
-    static props = ["run"];
+    static props = ["run", "squashed?"];
 
     setup() {
         super.setup();
         this.root = useRef("root");
         this.shownSince = Date.now();
+        loadMarkdown().catch(() => {}); // it is there when the first word comes, or tried again then
         this.streams = useService("ai_discuss.run_streams");
         useEffect(
             (isTelling) => (isTelling ? this.streams.watch(this.props.run) : undefined),
