@@ -486,7 +486,8 @@ def test_a_call_is_made_with_what_a_person_has_made_of_its_arguments_and_the_mod
     conversation.steps.notes["c1"] = "[Ann changed the arguments.]"
     conversation.run()
     second_request, _ = conversation.model.requests[1]
-    assert second_request[-2:] == [AssistantMessage("", (call,)), ToolMessage("c1", "[Ann changed the arguments.]\n\n42")]
+    told = ToolMessage("c1", "[Ann changed the arguments.]\n\n42")
+    assert second_request[-2:] == [AssistantMessage("", (call,)), told]
     assert conversation.of(ToolCallFinished)[0].result == "42"
 
 
