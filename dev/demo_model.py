@@ -75,12 +75,20 @@ def read_request(body: Mapping[str, Any]) -> Request:
     asked = [index for index, message in enumerate(messages) if message["role"] == "user"]
     if not asked:
         return Request("help", offered=_offered(body))
+    question, record = _parted(_text(messages[asked[-1]]))
     return Request(
-        text=_text(messages[asked[-1]]),
+        text=question,
+        record=record,
         earlier=[_text(messages[index]) for index in asked[:-1]],
         offered=_offered(body),
         rounds=_rounds(messages[asked[-1] + 1 :]),
     )
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """What a person wrote, without the files attached to it; and what the addon adds of a record that it is about."""
+    text, _introduction, rest = text.partition("\n\n[The question is asked beside the record")
+    return text.partition("\n[Attached ")[0], rest.partition("]\n")[2]
 
 
 def _offered(body: Mapping[str, Any]) -> dict[str, str]:

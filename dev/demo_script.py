@@ -15,6 +15,7 @@ from typing import Any
 
 MOST_NUMBERS = 2000  # how far it counts
 MOST_PRODUCTS = 5  # whose stock is looked up at once
+ABOUT_IT = re.compile(r"\b(?:this|it|record|summari[sz]e|last|message)\b", re.IGNORECASE)  # the one beside the question
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Request:
     earlier: Sequence[str] = ()  # the user messages before it
     offered: Mapping[str, str] = field(default_factory=dict)  # names of the tools → what they do
     rounds: Sequence[Sequence[Result]] = ()  # results since the last user message, by round
+    record: str = ""  # what came with the question of the record that it was asked about
 
 
 Script = Generator[list[Call], Sequence[Result], str]
@@ -89,6 +91,8 @@ def next_reply(request: Request) -> str | list[Call]:
 
 
 def _script_for(request: Request) -> Script:
+    if request.record and ABOUT_IT.search(request.text):
+        return _describe(request)
     for intent in INTENTS:
         if match := re.search(intent.pattern, request.text, re.IGNORECASE | re.DOTALL):
             return intent.script(match, request)
@@ -135,6 +139,14 @@ def _help(match: re.Match[str], request: Request) -> Script:
 
 def _unknown(request: Request) -> Script:
     return f"I don't know that one: I am a script with a dozen tricks, not a language model. {_suggestions(request)}"
+    yield
+
+
+def _describe(request: Request) -> Script:
+    """What the addon says of a record: its name, then an indented line for each field, then its messages."""
+    name, _fields, *lines = request.record.splitlines()
+    fields = "\n".join(f"- {line.strip()}" for line in lines if re.match(r"  \S.*: \S", line))
+    return f"This is **{name}**. As far as you may read it, it says:\n\n{fields}\n\nA real model would make more of it."
     yield
 
 

@@ -240,3 +240,16 @@ def test_it_speaks_at_the_pace_it_was_told():
         asked = [{"role": "user", "content": "Who are you?"}]
         reply = model.post("/v1/chat/completions", json={"messages": asked, "stream": True})
     assert reply.elapsed.total_seconds() >= words / 1000
+
+
+def test_beside_a_record_it_says_what_it_was_told_of_it():
+    told = "[The question is asked beside the record below: …]\nContact: Azure (res.partner, id 7)\n"
+    told += "Fields:\n  Phone: 1 555-12\n"
+    said = "Newest messages:\n  2026, Ann:\n    12 chairs"
+    answer = converse(f"Summarize this record\n\n{told}{said}").answer
+    assert "**Contact: Azure (res.partner, id 7)**" in answer
+    assert "- Phone: 1 555-12\n" in answer
+
+
+def test_what_is_attached_to_a_question_is_not_what_it_asks():
+    assert converse("Are you a real model?\n[Attached file: a.csv]\n  12 chairs").rounds == []
