@@ -122,7 +122,7 @@ class DiscussChannel(models.Model):
                 "read_only": tool.read_only,
                 "destructive": tool.destructive,
             }
-            for tool in tools.sorted(lambda tool: (tool.scope, tool.server_id.name, tool.server_id.id, tool.display_name))
+            for tool in tools.sorted(lambda tool: (tool.scope, tool.server_id.name, tool.display_name))
         ]
 
     def _ai_told_allowed(self):

@@ -49,6 +49,12 @@ export class PersonalServer extends Component {
         return count === 1 ? _t("Connected, 1 tool") : _t("Connected, %(count)s tools", { count });
     }
 
+    /** Alone with an assistant there is nobody to share it with. */
+    get isShareable() {
+        const { server, thread } = this.props;
+        return server.shared || (server.attached && !thread.isAloneWithAssistant);
+    }
+
     get useLabel() {
         return _t("Use %(server)s here", { server: this.props.server.name });
     }
