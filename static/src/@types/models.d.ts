@@ -42,6 +42,7 @@ declare module "models" {
         readonly aiActiveRuns: AiRun[];
         readonly hasAiSettings: boolean;
         readonly aiOwnActiveRuns: AiRun[];
+        readonly hasUnseenTyping: boolean;
         readonly isAiAtWork: boolean;
         readonly isAloneWithAssistant: boolean;
     }
