@@ -36,7 +36,7 @@ class DiscussChannel(models.Model):
         return super()._execute_command_help_message_extra() + self._ai_help_text()
 
     def _ai_help_text(self):
-        """Who the assistant of this conversation is, when it answers, and what can be typed to it; empty without one."""
+        """Who this conversation's assistant is, when it answers, and what can be typed to it; empty without one."""
         # sudo: discuss.channel - the caller sees the assistant among the members
         assistant = self.sudo().ai_assistant_id
         if not assistant or not self.env.user._is_internal():
@@ -65,7 +65,7 @@ class DiscussChannel(models.Model):
             return self.env._("You may not use this assistant. Ask its manager for access.")
         tools = assistant.sudo(False)._run_tools(self, self.env.user)
         if not tools:
-            return self.env._("%(assistant)s has no tools here: it answers from what it knows.", assistant=assistant.name)
+            return self.env._("%(name)s has no tools here: it answers from what it knows.", name=assistant.name)
         title = self.env._("What %(assistant)s can use for you here:", assistant=assistant.name)
         return Markup().join([title, *(
             Markup("<p class='mt-2 mb-1'><b>%s</b></p><ul class='mb-0'>%s</ul>")

@@ -14,7 +14,8 @@ class TestChannelCommands(AiCase):
         cls.server = cls.shared_server(cls)
         cls.server._take_over([offered("look_up", title="Look up <b>", read_only=True), offered("drop")])
         cls.assistant.write({
-            "description": "Finds <i>things</i>.", "approval": "changes", "mcp_server_ids": [Command.set(cls.server.ids)],
+            "description": "Finds <i>things</i>.", "approval": "changes",
+            "mcp_server_ids": [Command.set(cls.server.ids)],
         })
         cls.channel = cls.env["discuss.channel"].browse(cls.assistant.with_user(cls.ann).open_chat(new=True))
 
@@ -51,7 +52,8 @@ class TestChannelCommands(AiCase):
 
     def test_help_says_who_the_assistant_is_when_it_answers_and_what_can_be_typed(self):
         text = self.told("help")
-        for part in ("Zed Helper", "Finds &lt;i&gt;things&lt;/i&gt;.", "It answers every message here.", "/tools", "/new"):
+        known = ("Zed Helper", "Finds &lt;i&gt;things&lt;/i&gt;.", "It answers every message here.", "/tools", "/new")
+        for part in known:
             self.assertIn(part, text)
         self.channel.ai_reply_mode = "mention"
         self.assertIn("It answers when it is mentioned: @Zed Helper.", self.told("help"))
