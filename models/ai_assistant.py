@@ -40,8 +40,8 @@ class AiAssistant(models.Model):
     )
     prompts = fields.Text(
         "Suggested Prompts", translate=True,
-        help="What people can choose from when they begin a conversation, one on each line. A line that ends with … or : "
-        "is put into the composer, to be completed; any other is sent as it is.",
+        help="What people can choose from when they begin a conversation, one on each line. A line that ends with … is "
+        "put into the composer, to be completed; any other is sent as it is.",
     )
     partner_id = fields.Many2one(
         "res.partner", readonly=True, copy=False, ondelete="restrict", index=True,

@@ -27,7 +27,7 @@ def test_an_assistant_is_found_by_its_name_answers_and_shows_its_tool_calls_also
     page = visit(live.person("Ann"), "/odoo/discuss")
     page.locator(".o-mail-DiscussSearch-inputContainer").click()
     page.get_by_placeholder("Search a conversation").fill("office h")
-    page.locator(".o_command", has_text=office.name).click()
+    page.locator(".o_command_category", has_text="Assistants").locator(".o_command", has_text=office.name).click()
     expect(page.locator(".o-mail-DiscussContent-threadName")).to_have_value(office.name)
 
     say(page, QUESTION)
