@@ -70,6 +70,7 @@ class AiRun(models.Model):
             feedback.create({"run_id": self.id, "user_id": self.env.uid, **values})
         self.invalidate_recordset(["own_rating", "own_comment"])
         Store(bus_channel=self.env.user).add(self.sudo(), ["own_comment", "own_rating"]).bus_send()
+        return True
 
     def _to_store_defaults(self, target):
         own = [name for name in ("own_comment", "own_rating") if target.is_current_user(self.env)]

@@ -1,5 +1,6 @@
 import { AiRun } from "@ai_discuss/run/common/run_model";
 
+import { browser } from "@web/core/browser/browser";
 import { patch } from "@web/core/utils/patch";
 
 /** @type {import("models").AiRun} */
@@ -12,10 +13,24 @@ const runPatch = {
         this.is_replaced = false;
         /** Whether a request for another reply is on its way. */
         this.isAskingAgain = false;
+        /** @type {string|false} why the person thinks so of the reply */
+        this.own_comment = false;
+        /** @type {"up"|"down"|false} what the person thinks of the reply */
+        this.own_rating = false;
+    },
+    /** Whether the question has no later reply of this assistant, and none is being made. */
+    get isNewestReply() {
+        return !this.channel_id?.ai_run_ids.some(
+            (run) =>
+                run.id > this.id &&
+                (run.isActive || run.message_id) &&
+                run.trigger_message_id?.eq(this.trigger_message_id) &&
+                run.assistant_partner_id?.eq(this.assistant_partner_id)
+        );
     },
     /** Whether the person may have the question answered anew; the server has the last word. */
     get canRegenerate() {
-        return this.isMine && !this.isActive && !this.is_replaced;
+        return this.isMine && !this.isActive && !this.is_replaced && this.isNewestReply;
     },
     /** Whether the person may have the rest said. */
     get canContinue() {
@@ -40,12 +55,36 @@ const runPatch = {
         }
         this.isAskingAgain = true;
         try {
-            await this.store.env.services.orm.silent.call("ai.run", method, [[this.id]]);
-        } catch (error) {
-            const text = error.data?.message || error.message;
-            this.store.env.services.notification.add(text, { type: "danger" });
+            await this.store.aiCall("ai.run", method, [[this.id]]);
         } finally {
             this.isAskingAgain = false;
+        }
+    },
+    /**
+     * @param {"up"|"down"|false} rating false takes back what the person has said
+     * @param {string} [comment]
+     */
+    async giveFeedback(rating, comment = "") {
+        const { own_comment, own_rating } = this;
+        this.own_comment = comment;
+        this.own_rating = rating;
+        const args = [[this.id], rating, comment];
+        if (!(await this.store.aiCall("ai.run", "give_feedback", args))) {
+            Object.assign(this, { own_comment, own_rating });
+        }
+    },
+    /**
+     * Copy the reply as the model wrote it, in Markdown.
+     *
+     * @returns {Promise<boolean>} whether it is on the clipboard
+     */
+    async copyText() {
+        const runs = await this.store.aiCall("ai.run", "read", [[this.id], ["text"]]);
+        try {
+            await browser.navigator.clipboard.writeText(runs[0].text || this.error_message || "");
+            return true;
+        } catch {
+            return false; // the browser forbids it, or the person was told what is wrong
         }
     },
 };
