@@ -81,7 +81,7 @@ def _answer(page: Page, model: ModelServer, chunks: int) -> None:
     composer = page.locator(".o-mail-Composer-input").last
     composer.fill("How was the quarter?")
     composer.press("Enter")
-    expect(page.locator(".o-ai-LiveText")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".o-ai-LiveText, .o-mail-Message.o-ai-Reply").nth(before)).to_be_visible(timeout=PATIENCE_MS)
     page.evaluate(f"performance.mark('{BEGIN}')")
     expect(replies).to_have_count(before + 1, timeout=PATIENCE_MS)
     page.evaluate(f"performance.mark('{END}')")
