@@ -272,6 +272,19 @@ describe("messaging menu", () => {
         await contains(".o-mail-ChatWindow-header:contains('Fresh 1')");
     });
 
+    test("the words of a reply don't run into each other on its one line", async () => {
+        const { channelIds, partnerIds, pyEnv } = await startWith({ chats: [{ name: "Desks" }] });
+        pyEnv["mail.message"].create({
+            author_id: partnerIds[0],
+            body: "<p>Two desks:</p>\n<table><tr><td>Nordic</td><td>289</td></tr></table>",
+            message_type: "comment",
+            model: "discuss.channel",
+            res_id: channelIds[0],
+        });
+        await click(".o_menu_systray i[aria-label='Messages']");
+        await contains(".o-mail-NotificationItem:contains('Two desks: Nordic 289')");
+    });
+
     test("there is no such tab without assistants", async () => {
         await startWith({ assistants: [] });
         await click(".o_menu_systray i[aria-label='Messages']");
