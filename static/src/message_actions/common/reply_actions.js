@@ -35,6 +35,11 @@ export class ReplyActions extends Component {
         return this.run.canContinue && !this.run.error_code;
     }
 
+    /** What came after an earlier one has built on it. */
+    get canRegenerate() {
+        return this.run.canRegenerate && this.props.message.isNewestAiReply;
+    }
+
     get copyLabel() {
         return this.state.isCopied ? _t("Copied") : _t("Copy");
     }
