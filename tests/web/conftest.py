@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dev.browser import ARGUMENTS
 from dev.demo_model import MODEL
@@ -28,7 +28,7 @@ PAGE_PATIENCE_MS = 120_000  # the first page waits for Odoo to compile its asset
 # Odoo's own, whenever a page is left while it asks for something.
 HARMLESS = re.compile(r"net::ERR_(ABORTED|NETWORK_CHANGED)|Failed to fetch|WebSocket is closed before")
 # What a browser itself says of a connection that a test has cut, or of an answer that it has made up.
-CUT = re.compile(r"Failed to load resource|net::ERR_|WebSocket connection to")
+CUT = re.compile(r"Failed to load resource|net::ERR_|WebSocket connection to|ConnectionLostError")
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -94,7 +94,8 @@ def model() -> Iterator[ModelServer]:
 @pytest.fixture
 def desk(live: LiveServer, office: Office, model: ModelServer) -> Iterator[Desk]:
     admin = live.admin
-    provider_id = admin.create("ai.provider", name="Scripted", base_url=model.base_url)
+    # Who waits at a gate is not to be given up meanwhile, however busy the machine is.
+    provider_id = admin.create("ai.provider", name="Scripted", base_url=model.base_url, timeout=600)
     (server_id,) = admin.read("ai.assistant", office.assistant_id, "mcp_server_ids")["mcp_server_ids"]
     tool_ids = admin.call("mcp.tool", "search", [("server_id", "=", server_id), ("name", "=", "create_note")])
     admin.call("mcp.tool", "write", tool_ids, {"approval": "ask"})
@@ -129,9 +130,9 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
     errors: list[str] = []
     contexts = []
 
-    def listen(message: ConsoleMessage, harmless: re.Pattern[str]) -> None:
-        if message.type == "error" and not HARMLESS.search(message.text) and not harmless.search(message.text):
-            errors.append(message.text)
+    def listen(text: str, harmless: re.Pattern[str]) -> None:
+        if not HARMLESS.search(text) and not harmless.search(text):
+            errors.append(text)
 
     def visit(
         person: Person, path: str, width: int = 1280, height: int = 800, through: CuttingProxy | None = None
@@ -143,8 +144,8 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         harmless = CUT if through else HARMLESS
-        page.on("console", lambda message: listen(message, harmless))
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and listen(message.text, harmless))
+        page.on("pageerror", lambda error: listen(str(error), harmless))
         page.goto(path, timeout=PAGE_PATIENCE_MS)
         return page
 
