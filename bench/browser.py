@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -101,8 +101,9 @@ def _rows(events: Sequence[Mapping]) -> list[tuple[str, ...]]:
         event for event in events
         if event["ph"] == "X" and event["pid"] == marks[END]["pid"] and begin <= event["ts"] < end
     ]  # fmt: skip
-    script = _per_chunk([event for event in own if event["name"] in SCRIPT], begin, end)
-    rendering = _per_chunk([event for event in own if event["name"] in RENDERING], begin, end)
+    costs = _own_seconds(own)
+    script = _per_chunk((cost for cost in costs if cost[0] in SCRIPT), begin, end)
+    rendering = _per_chunk((cost for cost in costs if cost[0] in RENDERING), begin, end)
     quarter = len(script) // 4
     return [
         at_most("scripting for each chunk, p95", quantile(script, 0.95), LIMIT_S),
@@ -114,13 +115,27 @@ def _rows(events: Sequence[Mapping]) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-def _per_chunk(events: Sequence[Mapping], begin: int, end: int) -> list[float]:
-    """The processor's seconds that these took, those within others left aside, in each stretch of time in which a chunk
-    comes. Not the clock's: the page shares the machine with all that it talks to."""
+def _own_seconds(events: Sequence[Mapping]) -> list[tuple[str, int, float]]:
+    """What each event took by itself, without those within it: (name, when, seconds). A script that asks how high the
+    page is has it laid out: that is no scripting. The processor's seconds, not the clock's: the page shares the machine
+    with all that it talks to."""
+    seconds: list[float] = []
+    around: dict[int, list[tuple[int, int]]] = {}  # by thread: the events that have begun, as (end, index)
+    ordered = sorted(events, key=lambda event: (event["ts"], -event["dur"]))
+    for index, event in enumerate(ordered):
+        seconds.append(event.get("tdur", event["dur"]) / 1e6)
+        outer = around.setdefault(event["tid"], [])
+        while outer and outer[-1][0] <= event["ts"]:
+            outer.pop()
+        if outer:
+            seconds[outer[-1][1]] -= seconds[index]
+        outer.append((event["ts"] + event["dur"], index))
+    return [(event["name"], event["ts"], taken) for event, taken in zip(ordered, seconds, strict=True)]
+
+
+def _per_chunk(costs: Iterable[tuple[str, int, float]], begin: int, end: int) -> list[float]:
+    """Their seconds in each stretch of time in which a chunk comes."""
     seconds = [0.0] * (int((end - begin) / 1e6 / CHUNK_S) + 1)
-    until: dict[int, int] = {}  # by thread
-    for event in sorted(events, key=lambda event: event["ts"]):
-        if event["ts"] >= until.get(event["tid"], 0):
-            seconds[int((event["ts"] - begin) / 1e6 / CHUNK_S)] += event.get("tdur", event["dur"]) / 1e6
-            until[event["tid"]] = event["ts"] + event["dur"]
+    for _name, moment, taken in costs:
+        seconds[int((moment - begin) / 1e6 / CHUNK_S)] += taken
     return seconds
