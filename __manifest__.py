@@ -7,7 +7,7 @@
     "license": "LGPL-3",
     "depends": ["mail"],
     "external_dependencies": {
-        "python": ["openai", "mcp", "httpx2", "aiohttp", "procrastinate", "psycopg", "markdown-it-py"],
+        "python": ["openai", "mcp", "httpx2", "aiohttp", "procrastinate", "psycopg", "markdown-it-py", "jsonschema"],
     },
     "data": [
         "security/ai_discuss_groups.xml",

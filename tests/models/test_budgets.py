@@ -11,7 +11,7 @@ from odoo.addons.ai_discuss.services.specs import Outcome
 from odoo.addons.ai_discuss.services.states import RunState
 from odoo.addons.ai_discuss.services.transcript import encode_turn
 from odoo.exceptions import AccessError, ValidationError
-from odoo.fields import Command
+from odoo.fields import Command, Datetime
 from odoo.tests import Form
 from odoo.tools import mute_logger
 from psycopg2 import IntegrityError
@@ -58,7 +58,7 @@ class BudgetCase(RunCase):
     def ask_earlier(self, run, **ago):
         self.env.flush_all()
         self.env.cr.execute(
-            "UPDATE ai_run SET create_date = create_date - %s WHERE id = %s", [timedelta(**ago), run.id]
+            "UPDATE ai_run SET create_date = %s WHERE id = %s", [Datetime.now() - timedelta(**ago), run.id]
         )
         run.invalidate_recordset()
 
@@ -184,6 +184,7 @@ class TestWhatCounts(BudgetCase):
         for period, ago in (("hour", {"hours": 1}), ("day", {"days": 1}), ("month", {"days": 31})):
             with self.subTest(period):
                 budget.period = period
+                self.ask_earlier(run)
                 self.check_used_up()
                 self.ask_earlier(run, **ago)
                 self.check_left()
