@@ -9,8 +9,10 @@ import { patch } from "@web/core/utils/patch";
 patch(Composer.prototype, {
     /** @override Where nothing else is open that it would close, Escape stops the person's replies. */
     onKeydown(ev) {
+        // Looked at first: Discuss may be about to close something, and claims the key even where it closes nothing.
+        const isStop = ev.key === "Escape" && this.canStopAi(ev);
         super.onKeydown(...arguments);
-        if (ev.key === "Escape" && this.canStopAi(ev)) {
+        if (isStop) {
             this.thread.aiOwnActiveRuns.forEach((run) => run.stop());
             markEventHandled(ev, "Composer.discard"); // else the chat window would close
             ev.stopPropagation();
@@ -23,7 +25,6 @@ patch(Composer.prototype, {
             !this.props.composer.replyToMessage &&
             !this.getActivePicker() &&
             !isEventHandled(ev, "NavigableList.close") &&
-            !isEventHandled(ev, "Composer.discard") &&
             this.thread?.aiOwnActiveRuns.some((run) => !run.isStopping)
         );
     },
