@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Error, Route, expect
 from tests.fakes.model_server import Gate, ModelServer, Reply, hold
 
 from .gallery_states import STATES
-from .output import say
+from .output import Failed, say
 from .webclient import ADMIN, FIRST_PAGE_PATIENCE_MS, WebClient
 
 WIDTH, HEIGHT = 1280, 800
@@ -63,6 +63,7 @@ class Stage:
 
     look: Look
     web: WebClient
+    admin: WebClient
     model: ModelServer
     assistant: int
     provider: int
@@ -116,7 +117,7 @@ def take(
                 if look.is_dark:
                     _mix_dark_colours(admin)
                 web = _logged_in(chromium, url, look, login, PASSWORD)
-                _take(Stage(look, web, model, assistant, provider), folder / look.name, states or list(STATES))
+                _take(Stage(look, web, admin, model, assistant, provider), folder / look.name, states or list(STATES))
                 web.page.context.close()
         admin.call("ai.assistant", "action_archive", [assistant])
 
@@ -128,7 +129,7 @@ def _take(stage: Stage, folder: Path, states: Sequence[str]) -> None:
         try:
             STATES[name](stage)
             say(str(file))
-        except (AssertionError, Error) as problem:
+        except (AssertionError, Error, Failed) as problem:
             say(f"{file}: {str(problem).splitlines()[0]}")
         stage.page.wait_for_timeout(SETTLE_MS)
         stage.page.screenshot(path=file)

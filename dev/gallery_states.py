@@ -113,12 +113,12 @@ def _failed(code: int, message: str) -> State:
 
 
 def unreachable(stage: Stage) -> None:
-    stage.web.call("ai.provider", "write", [stage.provider], {"base_url": "http://127.0.0.1:9/v1"})
+    stage.admin.call("ai.provider", "write", [stage.provider], {"base_url": "http://127.0.0.1:9/v1"})
     try:
         stage.ask(QUESTION)
         expect(stage.reply).to_be_visible(timeout=60_000)
     finally:
-        stage.web.call("ai.provider", "write", [stage.provider], {"base_url": stage.model.base_url})
+        stage.admin.call("ai.provider", "write", [stage.provider], {"base_url": stage.model.base_url})
 
 
 def actions(stage: Stage) -> None:

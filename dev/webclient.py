@@ -48,7 +48,7 @@ class WebClient:
         domain = [("res_model", "=", model), *([("name", "=", name)] if name else [])]
         return self.call("ir.actions.act_window", "search", domain, limit=1)[0]
 
-    def put(self, model: str, name: str, **values: object) -> int:
+    def put(self, model: str, name: str, /, **values: object) -> int:
         """The record of that name, with these values."""
         found = self.find(model, name)
         if found:
