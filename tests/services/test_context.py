@@ -242,6 +242,18 @@ def test_images_that_are_too_large_together_are_left_out_from_the_oldest_on(monk
     assert request[-1].images == (picture(1, 1_000), picture(2, 1_000))
 
 
+def test_images_that_people_have_attached_come_first_and_results_show_what_is_left(monkeypatch):
+    steps = [asks_for("a"), ToolMessage("a", "[images]", tuple(picture(number) for number in range(MAX_IMAGES)))]
+    look = UserMessage("Look", (picture(8, 1_000), picture(9, 1_000)))
+    request, _notices = fit([look], steps, Room(sees_images=True))
+    assert request[0] == look
+    assert len(request[-1].images) == MAX_IMAGES - 2
+    monkeypatch.setattr(context, "MAX_IMAGES_CHARS", 2 * len(picture(8, 1_000)) + 2 * len(picture(1)))
+    request, _notices = fit([look], steps, Room(sees_images=True))
+    assert request[0] == look
+    assert request[-1].images == (picture(MAX_IMAGES - 2), picture(MAX_IMAGES - 1))
+
+
 def test_a_result_that_is_left_out_takes_its_images_with_it():
     steps = [
         asks_for("a"), ToolMessage("a", "x" * 8_000, (picture(1),)), asks_for("b"), ToolMessage("b", "noon"),
