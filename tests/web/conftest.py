@@ -67,7 +67,9 @@ class Desk:
             "SELECT string_agg(payload->>'content', '' ORDER BY seq) FROM ai_run_event WHERE payload->>'type' = 'chunk'"
             " AND run_id = (SELECT max(id) FROM ai_run WHERE user_id = %s)"
         )
-        self.live.eventually(lambda: (self.live.sql(query, person.user_id)[0][0] or "").endswith(text))
+        self.live.eventually(
+            lambda: (self.live.sql(query, person.user_id)[0][0] or "").endswith(text), within=PATIENCE_MS / 1000
+        )
 
 
 @pytest.fixture(scope="session")

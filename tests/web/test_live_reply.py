@@ -9,6 +9,7 @@ from tests.fakes.model_server import calls, hold, text
 from tests.web.test_discuss import say
 
 STREAM = "/api/ai/stream/"
+PATIENCE_S = 60
 FIRST = "Once upon a time there was a desk."
 REST = " It had four legs and no drawer."
 
@@ -65,7 +66,7 @@ def test_a_connection_that_breaks_inside_a_word_loses_and_doubles_none(live, des
         expect(live_text(page)).to_have_text("".join(words[:told]).strip())
         cut = proxy.cut_inside(STREAM, f"rtchen{told + 5}")
         gate.release()
-        cut.result(10)
+        cut.result(PATIENCE_S)
     expect(live_text(page)).to_have_text("".join(words[:30]).strip())
     assert len([head for head in proxy.asked_for(STREAM) if "last-event-id" in head.headers]) == 2
     gates[2].release()
@@ -95,7 +96,7 @@ def test_where_no_stream_can_be_had_the_reply_comes_whole(live, desk, story, vis
     page = visit(ann, desk.open_chat(ann), through=proxy)
     page.route(f"**{STREAM}**", lambda route: route.fulfill(status=status, json={"error": {"code": "", "message": ""}}))
     say(page, "Tell me a story")
-    story.wait_reached()
+    story.wait_reached(PATIENCE_S)
     story.release()
     expect(reply(page)).to_have_text(FIRST + REST)
 
@@ -125,7 +126,7 @@ def test_thinking_and_tools_are_seen_while_they_last(live, desk, model, visit):
     ann = live.person("Ann")
     page = visit(ann, desk.open_chat(ann))
     say(page, "What is 1 + 1?")
-    thinking.wait_reached()
+    thinking.wait_reached(PATIENCE_S)
     expect(page.locator(".o-ai-ActiveRun .o-ai-ToolCallList-summary")).to_have_text(re.compile("Used Calculator"))
     thinking.release()
     expect(live_text(page)).to_have_text("It is 2.")
