@@ -134,11 +134,20 @@ class DiscussChannel(models.Model):
         if not assistants or not self.is_member or not self._ai_is_said_by_a_person(message):
             return
         for assistant in assistants:
-            if assistant._is_usable(self.env.user):
+            if not assistant._is_usable(self.env.user):
+                self._ai_tell_unusable()
+            else:
                 if assistant != self.sudo().ai_assistant_id:  # the conversation's own is there already
                     self._ai_invite(assistant)
                 self._ai_request_or_refuse(assistant, message)
         self._ai_name_after(message)
+
+    def _ai_tell_unusable(self):
+        """Tell a person who is alone with an assistant that no answer will come; among others they talk to those."""
+        # sudo: discuss.channel - how many the person sees here
+        if self.sudo().member_count <= 2:
+            text = self.env._("This assistant does not answer you any more.")
+            self.env.user._bus_send_transient_message(self, text)
 
     def _ai_request_or_refuse(self, assistant, message):
         """The message is said, whatever budgets allow: where they don't, the assistant says so."""

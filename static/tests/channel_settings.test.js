@@ -366,6 +366,31 @@ test("a server that cannot be used stays in the form, to be corrected", async ()
     await contains(".o-ai-PersonalServer");
 });
 
+test("a server that was added only to be tried goes when its form is given up", async () => {
+    const settings = await openSettings();
+    onRpc("mcp.server", "create", () => {
+        settings.servers = [{ ...SERVER, state: "error" }];
+        return [SERVER.id];
+    });
+    onRpc("mcp.server", "action_sync_tools", () => ({
+        params: { message: "The connection was refused.", type: "danger" },
+    }));
+    onRpc("mcp.server", "unlink", ({ args: [ids] }) => {
+        asyncStep(`unlink ${ids}`);
+        settings.servers = [];
+        return true;
+    });
+    await click(".o-ai-PersonalServers-add");
+    await insertText("input[name='name']", "My calendar");
+    await insertText("input[name='url']", SERVER.url);
+    await click(".o-ai-PersonalServerForm button[type='submit']");
+    await contains(".o-ai-PersonalServerForm-problem");
+    await click(".o-ai-PersonalServerForm button[name='cancel']");
+    await waitForSteps(["unlink 9"]);
+    await contains(".o-ai-PersonalServers-add:focus");
+    await contains(".o-ai-PersonalServer", { count: 0 });
+});
+
 test("an address that the server refuses is told in the form", async () => {
     refuse("mcp.server", "create");
     await openSettings();

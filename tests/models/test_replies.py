@@ -22,6 +22,15 @@ class TestReplies(AiCase):
         self.env.cr.execute("SELECT count(*) FROM procrastinate_jobs WHERE (args->>'run_id')::int = %s", [run.id])
         return self.env.cr.fetchone()[0]
 
+    def told_after(self, channel):
+        """What ann alone reads after she said something, as JSON."""
+        self.env.cr.precommit.run()
+        self.env["bus.bus"].sudo().search([]).unlink()
+        self.say(channel, self.ann)
+        self.env.cr.precommit.run()
+        told = self.env["bus.bus"].sudo().search([("message", "like", "transient_message")])
+        return "".join(told.mapped("message"))
+
     # -- conversations with an assistant
 
     def test_a_chat_with_an_assistant_answers_to_everything(self):
@@ -32,6 +41,14 @@ class TestReplies(AiCase):
         run = self.runs_of(channel)
         self.assertEqual((run.assistant_id, run.user_id, run.trigger_message_id), (self.assistant, self.ann, message))
         self.assertEqual(self.queued(run), 1)
+
+    def test_whoever_may_not_use_it_any_more_is_told_so_in_their_chat_with_it(self):
+        chat = self.env["discuss.channel"].browse(self.assistant.with_user(self.ann).open_chat())
+        group = self.group_with_assistant(self.ann, self.ben, mode="always")
+        self.assistant.group_ids = self.env.ref("base.group_system")
+        self.assertIn("does not answer you any more", self.told_after(chat))
+        self.assertFalse(self.told_after(group), "people also talk to each other there")
+        self.assertFalse(self.runs_of(chat) | self.runs_of(group))
 
     def test_opening_twice_is_the_same_chat_and_a_new_one_is_fresh(self):
         assistant = self.assistant.with_user(self.ann)

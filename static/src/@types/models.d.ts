@@ -38,10 +38,12 @@ declare module "models" {
         ai_record: { model: string; id: number } | false;
         forgetAiRecord: () => Promise<void>;
         ai_run_ids: AiRun[];
+        aiLastWord: Message;
         has_ai_assistant: boolean;
         readonly aiActiveRuns: AiRun[];
         readonly hasAiSettings: boolean;
         readonly aiOwnActiveRuns: AiRun[];
+        focusAiComposer: () => void;
         readonly hasUnseenTyping: boolean;
         readonly isAiAtWork: boolean;
         readonly isAloneWithAssistant: boolean;

@@ -34,7 +34,7 @@ const runPatch = {
     },
     /** Whether the person may have the rest said. */
     get canContinue() {
-        return this.canRegenerate && this.is_incomplete;
+        return this.is_incomplete && this.canRegenerate;
     },
     /** Have the question answered anew: another reply takes the place of this one. */
     async regenerate() {
@@ -56,6 +56,7 @@ const runPatch = {
         this.isAskingAgain = true;
         try {
             await this.store.aiCall("ai.run", method, [[this.id]]);
+            this.channel_id?.focusAiComposer();
         } finally {
             this.isAskingAgain = false;
         }

@@ -31,10 +31,18 @@ export class ActiveRun extends Component {
         this.streams = useService("ai_discuss.run_streams");
         useEffect(
             (isTelling) => (isTelling ? this.streams.watch(this.props.run) : undefined),
-            () => [this.props.run.isTelling]
+            () => [this.props.run.isTelling && this.props.run.isReadable]
         );
-        // Who has scrolled to the end stays there: the thread doesn't see that this grows.
-        useEffect(() => this.env.onImageLoaded?.());
+        // Who has scrolled to the end stays there: the thread doesn't see that this grows. An observer is told once the page
+        // is laid out; who asks how high it is after each word has it laid out once more.
+        useEffect(
+            (root) => {
+                const observer = new ResizeObserver(() => this.env.onImageLoaded?.());
+                observer.observe(root);
+                return () => observer.disconnect();
+            },
+            () => [this.root.el]
+        );
     }
 
     /** Whether it waits for a decision. */
@@ -75,7 +83,7 @@ export class ActiveRun extends Component {
         if (next) {
             next.focus();
         } else {
-            this.props.run.channel_id.composer.autofocus++;
+            this.props.run.channel_id.focusAiComposer();
         }
     }
 }

@@ -10,6 +10,9 @@ registerComposerAction("ai-stop", {
         composer.targetThread.aiOwnActiveRuns.every((run) => run.isStopping),
     icon: "fa fa-stop-circle-o",
     name: _t("Stop the assistant"),
-    onSelected: ({ composer }) => composer.targetThread.aiOwnActiveRuns.forEach((run) => run.stop()),
+    onSelected: ({ composer: { targetThread: thread } }) => {
+        thread.aiOwnActiveRuns.forEach((run) => run.stop());
+        thread.focusAiComposer();
+    },
     sequenceQuick: 25, // before the button that sends
 });

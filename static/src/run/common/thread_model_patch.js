@@ -22,6 +22,15 @@ const threadPatch = {
     get aiOwnActiveRuns() {
         return this.aiActiveRuns.filter((run) => run.isMine);
     },
+    /**
+     * Go on in the composer when a button was pressed that goes away: nobody would be in the conversation, and what is
+     * said in it would count as unread. On a phone the keyboard would cover it.
+     */
+    focusAiComposer() {
+        if (!this.store.env.services.ui.isSmall) {
+            this.composer.autofocus++;
+        }
+    },
     /** @override What waits for the person's decision counts wherever unread messages are counted. */
     get importantCounter() {
         const waiting = this.aiOwnActiveRuns.flatMap((run) => run.callsToDecide);

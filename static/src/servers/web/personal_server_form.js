@@ -7,7 +7,7 @@ import { useAutofocus, useService } from "@web/core/utils/hooks";
 
 /**
  * Name, address and credentials of one of the person's servers. Saving connects at once; a new server is then used in this
- * conversation. Where that fails, what was entered stays, to be corrected.
+ * conversation. Where that fails, what was entered stays, to be corrected or given up.
  *
  * @typedef {Object} Props
  * @property {boolean} isMember
@@ -81,8 +81,20 @@ export class PersonalServerForm extends Component {
     onKeydown(ev) {
         if (ev.key === "Escape" && !this.request.isPending) {
             ev.stopPropagation(); // the panel around it stays
-            this.props.onClose();
+            this.onCancel();
         }
+    }
+
+    /** What was added only to be tried goes with the form. */
+    async onCancel() {
+        if (this.isNew && this.state.serverId) {
+            await this.request.make((orm) => orm.unlink("mcp.server", [this.state.serverId]));
+            await this.props.onChanged();
+            if (this.request.problem) {
+                return;
+            }
+        }
+        this.props.onClose();
     }
 
     async onSubmit() {

@@ -50,6 +50,7 @@ export class Welcome extends Component {
         } else {
             thread.scrollTop = "bottom";
             thread.post(prompt);
+            thread.focusAiComposer();
         }
     }
 }
