@@ -1,9 +1,11 @@
 """The addon's own JavaScript unit tests, in Odoo's runner."""
 
 import pytest
+from playwright.sync_api import TimeoutError as TookTooLong
 
 SUITE = "@ai_discuss"
-PATIENCE_MS = 240_000  # most of it is for compiling all of Odoo's test assets, the first time
+PATIENCE_MS = 480_000  # much of it is for compiling all of Odoo's test assets, the first time
+LAST_WORDS = 5
 
 
 def hoot_id(name: str) -> str:
@@ -20,9 +22,13 @@ def test_the_unit_tests_in_javascript_pass(live, browser):
     page = context.new_page()
     messages: list[str] = []
     page.on("console", lambda message: messages.append(message.text))
-    with page.expect_console_message(lambda message: message.text.startswith("[HOOT] "), timeout=PATIENCE_MS) as end:
-        options = f"headless&loglevel=2&preset=desktop&timeout=15000&id={hoot_id(SUITE)}"
-        page.goto(f"/web/tests?{options}", timeout=PATIENCE_MS)
+    try:
+        with page.expect_console_message(lambda said: said.text.startswith("[HOOT] "), timeout=PATIENCE_MS) as end:
+            options = f"headless&loglevel=2&preset=desktop&timeout=15000&id={hoot_id(SUITE)}"
+            page.goto(f"/web/tests?{options}", timeout=PATIENCE_MS)
+        verdict = end.value.text
+    except TookTooLong as error:
+        verdict = "\n".join([str(error), *messages[-LAST_WORDS:]])
     context.close()
-    if not end.value.text.startswith("[HOOT] Passed"):
-        pytest.fail("\n".join(text for text in messages if "failed" in text), pytrace=False)
+    if not verdict.startswith("[HOOT] Passed"):
+        pytest.fail("\n".join([*(text for text in messages if "failed" in text), verdict]), pytrace=False)
