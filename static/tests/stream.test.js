@@ -1,5 +1,5 @@
 import { EventParser } from "@ai_discuss/stream/common/event_parser";
-import { LONGEST_WAIT_MS, RunStream, SILENCE_MS } from "@ai_discuss/stream/common/run_stream";
+import { FIRST_WAIT_MS, LONGEST_WAIT_MS, RunStream, SILENCE_MS } from "@ai_discuss/stream/common/run_stream";
 import { describe, expect, test } from "@odoo/hoot";
 import { advanceTime, tick } from "@odoo/hoot-mock";
 import { patchWithCleanup } from "@web/../tests/web_test_helpers";
@@ -36,6 +36,9 @@ test("an event that isn't complete is none", () => {
     expect(new EventParser().feed(encoder.encode("id: 7-1\ndata: {}\n"))).toEqual([]);
 });
 
+/** The answer of a server that takes a connection and is never heard of again. */
+const NOTHING = Symbol("nothing");
+
 /** A server whose connections the test holds in its hands. */
 class Server {
     /** @type {{ url: string, lastEventId: string|undefined, isAborted: boolean }[]} */
@@ -54,6 +57,11 @@ class Server {
         const answer = this.answers.shift();
         if (answer instanceof Error) {
             throw answer;
+        }
+        if (answer === NOTHING) {
+            return new Promise((resolve, reject) =>
+                signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")))
+            );
         }
         if (answer) {
             return answer;
@@ -197,6 +205,26 @@ test("a busy server is asked again when it says, and one that fails in a while",
     await settle();
     await server.say([1, "Hello"]);
     expect(said()).toBe("Hello");
+});
+
+test("a time of day at which to ask again is no reason to ask without end", async () => {
+    const retryAfter = { "Retry-After": "Sun, 22 Nov 2026 10:00:00 GMT" };
+    const { server } = await openStream([new Response("", { status: 503, headers: retryAfter })]);
+    await advanceTime(FIRST_WAIT_MS * 0.9);
+    await settle();
+    expect(server.connections).toHaveLength(1);
+    await advanceTime(FIRST_WAIT_MS * 0.1);
+    await settle();
+    expect(server.connections).toHaveLength(2);
+});
+
+test("a server that doesn't even begin to answer is given up", async () => {
+    const { server } = await openStream([NOTHING]);
+    await advanceTime(SILENCE_MS);
+    await settle();
+    await advanceTime(FIRST_WAIT_MS);
+    await settle();
+    expect(server.connections).toHaveLength(2);
 });
 
 for (const status of [204, 400, 401, 403, 404]) {

@@ -78,6 +78,11 @@ export class AiRun extends Record {
         return this.tool_call_ids.filter((call) => call.state === "approval");
     }
 
+    /** Whether the person may read its stream: guests are told of the reply when it is there. */
+    get isReadable() {
+        return Boolean(this.store.self_partner);
+    }
+
     /** Whether its stream is worth a connection: it says something, or will as soon as it has its turn. */
     get isTelling() {
         return this.isActive && this.state !== "waiting" && !this.isBehindAnother;

@@ -94,14 +94,16 @@ export class RunStream {
      * @returns {Promise<number>} the milliseconds after which to come back, unless it is over
      */
     async _read(connection) {
-        const response = await browser.fetch(this.url, {
+        const request = browser.fetch(this.url, {
             headers: this.lastEventId ? { "Last-Event-ID": this.lastEventId } : {},
             signal: connection.signal,
         });
+        const response = await withinSilence(request, connection);
         if (response.status !== OK) {
             // The run has said everything; or it is not for this person, and the bus tells them the rest.
             this.isOver = response.status === NO_CONTENT || !isPassing(response.status);
-            return Math.max(this._nextWait(), 1000 * Number(response.headers.get("Retry-After") || 0));
+            // Proxies may answer with a date: that is as good as nothing.
+            return Math.max(this._nextWait(), 1000 * (Number(response.headers.get("Retry-After")) || 0));
         }
         const parser = new EventParser();
         const reader = response.body.getReader();

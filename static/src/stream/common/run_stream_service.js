@@ -12,7 +12,7 @@ const LINGER_MS = 1500;
  */
 export class RunStreams {
     constructor() {
-        /** @type {Map<number, { stream: RunStream, watchers: number, lingering?: number }>} by the run's id */
+        /** @type {Map<number, { run: import("models").AiRun, stream: RunStream, watchers: number, lingering?: number }>} */
         this.entries = new Map();
     }
 
@@ -23,6 +23,7 @@ export class RunStreams {
      * @returns {() => void} to be called when it is not watched any more
      */
     watch(run) {
+        run = run.store["ai.run"].get(run.id); // as nobody's: what is read here concerns no component
         const entry = this._entryOf(run);
         entry.watchers++;
         browser.clearTimeout(entry.lingering);
@@ -32,9 +33,19 @@ export class RunStreams {
         return () => {
             entry.watchers--;
             if (!entry.watchers) {
-                entry.lingering = browser.setTimeout(() => entry.stream.close(), LINGER_MS);
+                entry.lingering = browser.setTimeout(() => this._leave(entry), LINGER_MS);
             }
         };
+    }
+
+    /** Go no further with what nobody watches; what has ended as well is not needed any more. */
+    _leave(entry) {
+        entry.stream.close();
+        for (const [id, { run, watchers }] of this.entries) {
+            if (!watchers && !run.isActive) {
+                this.entries.delete(id);
+            }
+        }
     }
 
     /** @param {import("models").AiRun} run */
@@ -42,7 +53,7 @@ export class RunStreams {
         if (!this.entries.has(run.id)) {
             const onFrames = oncePerFrame((frames) => run.receiveAll(frames));
             const stream = new RunStream({ channelId: run.channel_id.id, id: run.id }, onFrames);
-            this.entries.set(run.id, { stream, watchers: 0 });
+            this.entries.set(run.id, { run, stream, watchers: 0 });
         }
         return this.entries.get(run.id);
     }
