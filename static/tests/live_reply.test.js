@@ -7,8 +7,9 @@ import {
     start,
     startServer,
 } from "@mail/../tests/mail_test_helpers";
-import { describe, expect, test } from "@odoo/hoot";
-import { animationFrame, tick } from "@odoo/hoot-mock";
+import { describe, expect, test, waitUntil } from "@odoo/hoot";
+import { advanceTime, animationFrame, tick } from "@odoo/hoot-mock";
+import { onWillRender } from "@odoo/owl";
 import {
     Command,
     getService,
@@ -17,11 +18,23 @@ import {
     serverState,
 } from "@web/../tests/web_test_helpers";
 
+import { ActiveRun } from "@ai_discuss/run/common/active_run";
+import { GrowingMarkdown } from "@ai_discuss/markdown/common/growing_markdown";
+import { LiveText } from "@ai_discuss/reply/common/live_text";
+import { AiRun } from "@ai_discuss/run/common/run_model";
+import { ToolCallList } from "@ai_discuss/tool_call/common/tool_call_list";
+
+import { Composer } from "@mail/core/common/composer";
+import { Message } from "@mail/core/common/message";
+import { Thread } from "@mail/core/common/thread";
+
 import { browser } from "@web/core/browser/browser";
+import { loadEmoji } from "@web/core/emoji_picker/emoji_picker";
 
 describe.current.tags("desktop");
 defineMailModels();
 preloadBundle("ai_discuss.markdown");
+preloadBundle("web.assets_emoji");
 
 const RUN = 7;
 const encoder = new TextEncoder();
@@ -149,6 +162,76 @@ test("what is finished stays the same element while the rest grows", async () =>
     expect(document.querySelector(".o-ai-LiveText p")).toBe(first);
 });
 
+test("a word more renders nothing but what grows", async () => {
+    const rendered = new Set();
+    for (const component of [ActiveRun, Composer, LiveText, Message, Thread, ToolCallList]) {
+        patchWithCleanup(component.prototype, {
+            setup() {
+                super.setup(...arguments);
+                onWillRender(() => rendered.add(component.name));
+            },
+        });
+    }
+    const { say, tell } = await openReply();
+    tell({ tool_call_ids: [{ arguments: {}, display_name: "Search", id: 1, state: "done" }] });
+    await contains(".o-ai-ToolCallList");
+    await say("Hello");
+    await say(" you");
+    rendered.clear();
+    await say(" there");
+    await contains(".o-ai-LiveText p:text('Hello you there')");
+    expect([...rendered].sort()).toEqual(["ActiveRun", "LiveText"]);
+});
+
+test("a very long list is not made anew with each word, and is complete in the end", async () => {
+    patchWithCleanup(GrowingMarkdown.prototype, {
+        update() {
+            const pieces = super.update(...arguments);
+            this.growingTags = 1_000_000;
+            return pieces;
+        },
+    });
+    const { say } = await openReply();
+    await say("- one\n");
+    await contains(".o-ai-LiveText li", { count: 1 });
+    await say("- two\n");
+    await say("- three\n");
+    expect(".o-ai-LiveText li").toHaveCount(1);
+    await advanceTime(60_000);
+    await contains(".o-ai-LiveText li", { count: 3 });
+});
+
+test("emojis are as large as in the message", async () => {
+    const { say } = await openReply();
+    await loadEmoji();
+    await say("Well done 🎉");
+    await contains(".o-ai-LiveText .o-mail-emoji:text('🎉')");
+});
+
+test("nothing is kept of a stream whose reply is there", async () => {
+    const { end, say } = await openReply();
+    const { entries } = getService("ai_discuss.run_streams");
+    await say("Hello");
+    expect([...entries.keys()]).toEqual([RUN]);
+    end();
+    await contains(".o-ai-ActiveRun", { count: 0 });
+    await advanceTime(5000);
+    expect([...entries.keys()]).toEqual([]);
+});
+
+test("who may not read its stream is told of the reply when it is there, and asks for nothing", async () => {
+    patchWithCleanup(AiRun.prototype, {
+        get isReadable() {
+            return false;
+        },
+    });
+    const { connections, end } = await openReply();
+    await contains(".o-ai-ActiveRun-progress:contains('Thinking…')");
+    end();
+    await contains(".o-mail-Message.o-ai-Reply:contains('Hello you')");
+    expect(connections).toHaveLength(0);
+});
+
 test("code can be copied once it is complete", async () => {
     patchWithCleanup(browser.navigator.clipboard, {
         writeText: async (text) => expect.step(text),
@@ -257,13 +340,16 @@ test("the assistant is not said to be typing where its reply is seen in the maki
 });
 
 test("who is at the end stays there; who has scrolled up is left alone", async () => {
-    const { say } = await openReply({ lines: 40 });
+    const { channelId, say, store } = await openReply({ lines: 40 });
+    const thread = store.Thread.get({ id: channelId, model: "discuss.channel" });
     await scroll(".o-mail-Thread", "bottom");
+    await waitUntil(() => thread.scrollTop === "bottom"); // the event comes with a frame
     await contains(".o-mail-Thread", { scroll: "bottom" });
     await say("- one\n- two\n- three\n- four\n- five");
     await contains(".o-ai-LiveText li:text('five')");
     await contains(".o-mail-Thread", { scroll: "bottom" });
     await scroll(".o-mail-Thread", 0);
+    await waitUntil(() => thread.scrollTop === 0);
     await say("\n- six\n- seven\n- eight\n- nine");
     await contains(".o-ai-LiveText li:text('nine')");
     await contains(".o-mail-Thread", { scroll: 0 });

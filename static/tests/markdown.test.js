@@ -23,6 +23,22 @@ function domOf(html) {
     return template.innerHTML;
 }
 
+const HOSTILE = [
+    "<script>alert(1)</script><img src=x onerror=alert(1)><svg onload=alert(1)>",
+    "[a](javascript:alert(1)) [b](JaVaScRiPt:alert(1)) [c](java\nscript:alert(1)) [d](&#106;avascript:alert(1))",
+    "[a](<javascript:alert(1)>) <javascript:alert(1)> [b](vbscript:x) [c](file:///etc/passwd) [d](blob:https://a.b/c)",
+    "[a]: javascript:alert(1)\n\n[a] ![a]\n\n[b]: data:text/html;base64,PHNjcmlwdD4=\n\n[b] ![b]",
+    "![a](data:image/svg+xml;base64,PHN2Zz4=) ![b](javascript:alert(1)) ![c](/web/session/logout) ![d](//evil.example/x)",
+    '![" onerror="alert(1)](https://evil.example/x.svg) [" onclick="alert(1)](https://evil.example/" onclick="alert(1))',
+    '```"><img src=x onerror=alert(1)>\n</code></pre><script>alert(1)</script>\n```\n`</code><b>`',
+    "| <style>*{}</style> | <iframe src=x> |\n|---|---|\n| <form action=x> | <math><mtext></form><mglyph> |",
+    "https://evil.example/\"onmouseover=alert(1) <https://evil.example/'onclick='x> http://a.b/<script>",
+    "[a](https://odoo.com 'x\" style=\"position:fixed') [b](mailto:a@b.c?subject=<script>)",
+];
+const HARMLESS_TAGS = "a blockquote br code em h1 h2 h3 hr img li ol p pre s strong table tbody td th thead tr ul".split(" ");
+const HARMLESS_ATTRIBUTE =
+    /^(href=(https?|mailto):.*|src=https?:.*|(alt|class=language-).*|target=_blank|rel=noreferrer noopener|loading=lazy|referrerpolicy=no-referrer)$/s;
+
 const joined = (pieces) => pieces.map(({ html }) => html).join("");
 
 test("text looks as the server will format it", async () => {
@@ -61,6 +77,25 @@ test("what could act is taken away", () => {
     );
 });
 
+test("nothing that a model writes can act, at any moment", async () => {
+    const parser = await loadMarkdown();
+    for (const text of HOSTILE) {
+        for (const remoteImages of [false, true]) {
+            const growing = new GrowingMarkdown(parser, { remoteImages });
+            for (let length = 1; length <= text.length; length++) {
+                const template = document.createElement("template");
+                template.innerHTML = joined(growing.update(text.slice(0, length)));
+                for (const element of template.content.querySelectorAll("*")) {
+                    expect(HARMLESS_TAGS).toInclude(element.localName);
+                    for (const { name, value } of element.attributes) {
+                        expect(`${name}=${value}`).toMatch(HARMLESS_ATTRIBUTE);
+                    }
+                }
+            }
+        }
+    }
+});
+
 test("images are links, unless they are wanted", async () => {
     const parser = await loadMarkdown();
     const text = "![A cat](https://odoo.com/cat.png)";
@@ -79,6 +114,14 @@ test("finished blocks are made once, and stay the same objects", async () => {
     expect(joined(later)).toBe(
         "<p>One</p>\n<ul>\n<li>a</li>\n<li>b</li>\n</ul>\n<p>Two</p>\n<p>Three</p>\n<p>Four</p>\n"
     );
+});
+
+test("how much is made anew is known: nothing of what is finished", async () => {
+    const growing = new GrowingMarkdown(await loadMarkdown());
+    growing.update("- a\n- b\n");
+    expect(growing.growingTags).toBe(6);
+    growing.update("- a\n- b\n\nText\n");
+    expect(growing.growingTags).toBe(2);
 });
 
 test("a text of which a part is taken back is read anew", async () => {

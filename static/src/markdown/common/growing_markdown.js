@@ -9,10 +9,12 @@ export class GrowingMarkdown {
     /**
      * @param {Object} parser
      * @param {Object} [options]
+     * @param {(html: Object) => Object} [options.decorate] what is done to each piece at last
      * @param {boolean} [options.remoteImages] whether images are loaded from wherever they are
      */
-    constructor(parser, { remoteImages = false } = {}) {
+    constructor(parser, { decorate = (html) => html, remoteImages = false } = {}) {
         this.parser = parser;
+        this.decorate = decorate;
         this.remoteImages = remoteImages;
         this._reset();
     }
@@ -27,11 +29,13 @@ export class GrowingMarkdown {
         }
         this._finish(text.slice(this.finished.length));
         const rest = mend(text.slice(this.finished.length));
+        this.growingTags = 0;
         if (!rest) {
             return this.pieces;
         }
         // What the rest defines may be half an address: it counts once it is finished.
         const html = this._render(rest, { ...this.references });
+        this.growingTags = html.toString().split("<").length - 1;
         return [...this.pieces, { key: this.pieces.length, html }];
     }
 
@@ -42,6 +46,8 @@ export class GrowingMarkdown {
         this.references = {};
         this.pieces = [];
         this.lookedAt = 0;
+        /** How much there is to be made anew each time. */
+        this.growingTags = 0;
     }
 
     /**
@@ -76,9 +82,8 @@ export class GrowingMarkdown {
      * @param {Object} references
      */
     _render(text, references) {
-        return sanitize(
-            this.parser.render(text, { references, remoteImages: this.remoteImages })
-        );
+        const { parser, remoteImages } = this;
+        return this.decorate(sanitize(parser.render(text, { references, remoteImages })));
     }
 }
 

@@ -24,7 +24,7 @@ function makeButton(block) {
     button.addEventListener("click", async (ev) => {
         ev.stopPropagation();
         try {
-            await browser.navigator.clipboard.writeText(block.querySelector("code").textContent);
+            await browser.navigator.clipboard.writeText((block.querySelector("code") ?? block).textContent);
         } catch {
             return; // the browser forbids it: the text can still be selected
         }
