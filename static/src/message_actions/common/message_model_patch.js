@@ -17,9 +17,7 @@ const messagePatch = {
     },
     /** Whether it is the last word of its conversation, as far as it counts. */
     get isNewestAiReply() {
-        const counts = (message) =>
-            message.message_type === "comment" && !message.is_transient && !message.isAiReplaced;
-        return Boolean(this.aiRun && this.thread?.nonEmptyMessages.findLast(counts)?.eq(this));
+        return Boolean(this.aiRun && this.thread?.aiLastWord?.eq(this));
     },
     /** Whether the person may change this question and have it answered anew; the server has the last word. */
     get canResend() {

@@ -37,7 +37,7 @@ export class ReplyActions extends Component {
 
     /** What came after an earlier one has built on it. */
     get canRegenerate() {
-        return this.run.canRegenerate && this.props.message.isNewestAiReply;
+        return this.props.message.isNewestAiReply && this.run.canRegenerate;
     }
 
     get copyLabel() {
