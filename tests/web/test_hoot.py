@@ -24,7 +24,7 @@ def test_the_unit_tests_in_javascript_pass(live, browser):
     page.on("console", lambda message: messages.append(message.text))
     try:
         with page.expect_console_message(lambda said: said.text.startswith("[HOOT] "), timeout=PATIENCE_MS) as end:
-            options = f"headless&loglevel=2&preset=desktop&timeout=15000&id={hoot_id(SUITE)}"
+            options = f"headless&loglevel=2&preset=desktop&timeout=60000&id={hoot_id(SUITE)}"
             page.goto(f"/web/tests?{options}", timeout=PATIENCE_MS)
         verdict = end.value.text
     except TookTooLong as error:
