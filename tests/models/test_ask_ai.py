@@ -4,6 +4,7 @@ from unittest.mock import patch
 
 from markupsafe import Markup
 from odoo.addons.ai_discuss.runtime import inputs
+from odoo.addons.ai_discuss.runtime import record as records
 from odoo.addons.ai_discuss.services.messages import UserMessage
 from odoo.addons.mail.tools.discuss import Store
 from odoo.exceptions import AccessError
@@ -97,7 +98,11 @@ class TestAskAi(RunCase):
         self.partner.comment = Markup("<p>%s</p>") % ("word " * 20_000)
         for _number in range(25):
             self.post("talk " * 2_000)
-        self.assertLess(len(self.question()), 30_000)
+        text = self.question()
+        self.assertLess(len(text), 30_000)
+        self.assertGreater(text.count("    talk"), 4)  # no message takes the room of all others
+        with patch.object(records, "MAX_TOKENS", 300):
+            self.assertLess(len(self.question()), 3_000)
 
     def test_later_messages_bring_the_record_once(self):
         self.question()

@@ -1,5 +1,6 @@
 """Another reply to the same question: in the place of one, or as the rest of one that broke off."""
 
+from markupsafe import Markup
 from odoo.addons.ai_discuss.runtime import inputs
 from odoo.addons.ai_discuss.services import history
 from odoo.addons.ai_discuss.services.messages import AssistantMessage, Turn
@@ -181,6 +182,14 @@ class TestContinuing(AgainCase):
         with self.assertRaisesRegex(UserError, "newer reply"):
             self.again(run)
 
+    def test_what_is_being_continued_is_not_made_anew(self):
+        run = self.answered("Once upon", RunState.CANCELLED)
+        more = self.again(run, "continue_reply")
+        with self.assertRaisesRegex(UserError, "not finished"):
+            self.again(run)
+        self.assertFalse(run.is_replaced)
+        self.assertEqual(self.told(more), ["How much?", "Once upon", history.GO_ON])
+
 
 class TestResending(AgainCase):
     def resend(self, question, body=None, user=None):
@@ -231,6 +240,13 @@ class TestResending(AgainCase):
         with self.assertRaisesRegex(UserError, "last question"):
             self.resend(first)
 
+    def test_who_has_left_sends_nothing_again(self):
+        question = self.answered().trigger_message_id
+        channel = self.channel.with_user(self.ann)
+        self.channel.sudo()._action_unfollow(partner=self.ann.partner_id)
+        with self.assertRaisesRegex(AccessError, "not a member"):
+            channel.ai_resend(question.id)
+
     def test_a_message_of_another_conversation_is_not_sent_again(self):
         question = self.answered().trigger_message_id
         other = self.channel.browse(self.assistant.with_user(self.ann).open_chat(new=True))
@@ -243,3 +259,18 @@ class TestResending(AgainCase):
         with self.assertRaisesRegex(UserError, "One"):
             self.resend(run.trigger_message_id)
         self.assertFalse(run.is_replaced)
+
+    def test_an_assistant_that_may_no_longer_be_used_is_not_asked_again(self):
+        other = self.assistant.copy({"name": "Notty"})
+        body = Markup().join(
+            Markup("<a data-oe-model='res.partner' data-oe-id='%s'>@%s</a>") % (partner.id, partner.name)
+            for partner in (self.assistant | other).partner_id
+        )
+        self.channel.ai_reply_mode = "mention"
+        question = self.channel.with_user(self.ann).message_post(
+            body=body, message_type="comment", subtype_xmlid="mail.mt_comment",
+            partner_ids=(self.assistant | other).partner_id.ids,
+        )
+        self.assertEqual(len(question.sudo().env["ai.run"].search([("trigger_message_id", "=", question.id)])), 2)
+        other.group_ids = self.env.ref("base.group_system")
+        self.assertEqual(self.resend(question).assistant_id, self.assistant)
