@@ -172,6 +172,7 @@ class AiToolCall(models.Model):
             self.truncated,
             tuple(self._images()) if with_images else (),
             self._change_note(),
+            self._changed_arguments(),
         )
 
     def _images(self):
@@ -215,6 +216,7 @@ class AiToolCall(models.Model):
             duration_ms=self.duration_ms,
             timestamp=_milliseconds(self._ended_at()),
             truncated=self.truncated,
+            args=self._changed_arguments(),
         )
 
     def _elapsed_ms(self):

@@ -116,11 +116,16 @@ class AiToolCall(models.Model):
 
     def _change_note(self):
         """What the model is told of arguments that it did not write."""
-        if not self.is_changed or self.state == ToolCallState.DENIED:
+        changed = self._changed_arguments()
+        if changed is None:
             return ""
-        arguments = json.dumps(self.arguments or {}, ensure_ascii=False)
+        arguments = json.dumps(changed, ensure_ascii=False)
         name = self.decided_by.name or "A person"
         return f"[{name} changed the arguments before approving. The call was made with: {arguments}]"
+
+    def _changed_arguments(self):
+        """What whoever approved of the call has made of its arguments; None where they are as the model wrote them."""
+        return (self.arguments or {}) if self.is_changed and self.state != ToolCallState.DENIED else None
 
     def _is_as_asker(self):
         """Whether the call, which waits for a decision, is made with the account of one person."""

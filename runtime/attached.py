@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from ..services import context, file_text, history
 from ..services.events import Notice
-from ..services.file_text import Problem, Unreadable
+from ..services.file_text import Problem, Unread, Unreadable
 from ..services.files import recognise
 
 MAX_FILES = 20  # that are looked into for one run; older ones are only named
+MAX_TOTAL_BYTES = 32 * 1024 * 1024  # of all of them
 MAX_IMAGE_BYTES = context.MAX_IMAGES_CHARS * 3 // 4  # as base64 it is a third longer
 
 
@@ -26,6 +27,14 @@ class Told(NamedTuple):
     detail: str = ""  # and how, in their language
 
 
+class FilesToRead(Exception):
+    """There are files that have to be read before: outside of a transaction, for it may take seconds."""
+
+    def __init__(self, contents: list[bytes]) -> None:
+        super().__init__(f"{len(contents)} files are to be read first.")
+        self.contents = contents
+
+
 class _Room:
     """What is left for files in the requests of a run."""
 
@@ -33,13 +42,19 @@ class _Room:
         self.sees_images = room.sees_images
         self.tokens = room.tokens // 4
         self.files = MAX_FILES
+        self.bytes = MAX_TOTAL_BYTES
+        self.unread: list[bytes] = []
         self.images = context.MAX_IMAGES
         self.image_chars = context.MAX_IMAGES_CHARS
 
 
 def read(run, messages, room) -> tuple[dict[int, dict[int, Told]], list[Notice]]:
     """What is told of each file at `messages` of people, by the ids of the message and the file; and what the one who
-    asks should know of those at their question. The records come with sudo: what may be read is decided here."""
+    asks should know of those at their question. The records come with sudo: what may be read is decided here.
+
+    Raises:
+        FilesToRead: some have to be read first.
+    """
     if not messages.attachment_ids:
         return {}, []
     may_read = messages.attachment_ids.with_env(run._acting_env())._filtered_access("read")
@@ -49,6 +64,8 @@ def read(run, messages, room) -> tuple[dict[int, dict[int, Told]], list[Notice]]
             file.id: _tell(file, left) if file in may_read and _is_theirs(message, file, run) else _forbidden(file)
             for file in message.attachment_ids.with_env(may_read.env)
         }
+    if left.unread:
+        raise FilesToRead(left.unread)
     return told, _notices(run, told.get(run.trigger_message_id.id, {}))
 
 
@@ -62,11 +79,15 @@ def _is_theirs(message, file, run) -> bool:
 
 def _tell(file, left) -> Told:
     if not left.files or left.tokens <= 0:
-        return Told(f"[Attached file, left out because there is too much to read: {_name(file)}]")
+        return _left_out(file)
     left.files -= 1
     if file.file_size > max(file_text.MAX_BYTES, MAX_IMAGE_BYTES) or file.type != "binary":
         return _unreadable(file, Problem.TOO_LARGE if file.type == "binary" else Problem.UNKNOWN)
+    if file.file_size > left.bytes:
+        return _left_out(file)
     content = file.raw or b""
+    file.invalidate_recordset(["raw"])  # one content in memory at a time
+    left.bytes -= len(content)
     mime_type = recognise(content)
     if mime_type in context.SEEN_TYPES:
         return _tell_image(file, content, mime_type, left)
@@ -74,6 +95,9 @@ def _tell(file, left) -> Told:
         return _tell_text(file, file_text.read_text(content), left)
     except Unreadable as error:
         return _unreadable(file, error.problem)
+    except Unread:
+        left.unread.append(content)
+        return _left_out(file)  # this time
 
 
 def _tell_image(file, content, mime_type, left) -> Told:
@@ -93,6 +117,10 @@ def _tell_text(file, text, left) -> Told:
     mark = "\n  [… the rest of the file was left out: it is too long]" if is_cut else ""
     told = f"[Attached file: {_name(file)}; its text is indented]\n{history.indented(shown)}{mark}"
     return Told(told, notice="file_shortened" if is_cut else "")
+
+
+def _left_out(file) -> Told:
+    return Told(f"[Attached file, left out because there is too much to read: {_name(file)}]")
 
 
 def _unreadable(file, problem) -> Told:

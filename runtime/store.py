@@ -12,8 +12,8 @@ from functools import partial
 
 from odoo.tools import split_every
 
-from ..services import wire_v1
-from ..services.errors import RunError
+from ..services import pdf_text, wire_v1
+from ..services.errors import RunError, Unavailable
 from ..services.events import Progress
 from ..services.messages import Message, ToolCall, ToolResult, Turn
 from ..services.ports import Clearance
@@ -22,9 +22,11 @@ from ..services.states import RunState, ToolCallState
 from ..services.tools import Tool
 from ..services.transcript import encode_turn
 from . import inputs
+from .attached import FilesToRead
 from .database import Database
 
 SHOWN_AT_ONCE = 50  # runs in one transaction, which keeps their steps waiting meanwhile
+LOAD_TRIES = 5  # the files that a run needs may be forgotten before it is loaded, where very many are read
 SHOW_AFTER_S = 0.1  # long enough for a request to leave, too short for a person to miss anything
 
 _logger = logging.getLogger(__name__)
@@ -39,12 +41,22 @@ class Store:
         self._showing: asyncio.Task | None = None
 
     async def begin(self, run_id: int, attempt: int) -> RunInputs | None:
-        loaded = await self._database.transact(partial(_begin, run_id=run_id, attempt=attempt))
+        loaded = await self._load(run_id, attempt)
         if isinstance(loaded, RunError):
             raise loaded
         if loaded is not None:
             self._show_soon(run_id)
         return loaded
+
+    async def _load(self, run_id: int, attempt: int) -> RunInputs | RunError | None:
+        for _try in range(LOAD_TRIES):
+            try:
+                return await self._database.transact(partial(_begin, run_id=run_id, attempt=attempt))
+            except FilesToRead as missing:  # and nothing was claimed: reading takes seconds, if somebody wants it to
+                contents = missing.contents
+            for content in contents:
+                await pdf_text.read(content)
+        raise Unavailable("Too many files are being read at the moment.")
 
     def steps(self, run_id: int, attempt: int) -> "Steps":
         return Steps(self._database, run_id, attempt)
@@ -177,7 +189,9 @@ class Steps:
             record._end(result)
             record._broadcast()
             is_its_own = record.state == result.state
-            return replace(result, note=record._change_note()) if is_its_own else record._result()
+            if not is_its_own:
+                return record._result()
+            return replace(result, note=record._change_note(), args=record._changed_arguments())
 
         return await self._database.transact(work)
 

@@ -80,6 +80,7 @@ class ToolCallFinished:
     duration_ms: int
     timestamp: int
     truncated: bool = False
+    args: Mapping[str, Any] | None = None  # what the call was made with, where a person has changed them
 
     @property
     def is_error(self) -> bool:

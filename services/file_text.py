@@ -1,27 +1,21 @@
-"""The text of a file that a person gives an assistant to read: bytes in, text out. Pure.
+"""The text of a file that a person gives an assistant to read: bytes in, text out.
 
 What a file is, its bytes decide. Files come from anywhere: whatever is in them, reading one takes bounded time and
-memory, and ends in its text or in a `Problem`. Images are not read here; a model looks at them itself.
+memory, and ends in its text or in a `Problem`. PDF files are read beforehand, by a process of their own (`pdf_text`).
+Images are not read here; a model looks at them itself.
 """
 
 import codecs
-import io
-import logging
-import time
 from enum import Enum
-from functools import lru_cache
 
+from . import pdf_program, pdf_text
 from .files import recognise
 
 MAX_BYTES = 10 * 1024 * 1024  # of a file that is looked into; a book is smaller
-MAX_CHARS = 200_000  # of its text; some 50,000 tokens, more than what is left over in most requests
+MAX_CHARS = pdf_program.MAX_CHARS  # of its text
 DETECTION_BYTES = 64 * 1024  # enough to recognise an encoding by
 MIN_CONFIDENCE = 0.1  # of a guessed encoding: a short text of East Asia or Russia has no more; below, it is a guess
 MAX_CONTROL_SHARE = 0.02  # of the characters; a text has hardly any beside its line breaks
-PDF_SECONDS = 4.0  # for all of a file; a page takes some 10 to 50 ms
-PDF_MAX_PAGES = 200
-PDF_PAGE_MAX_BYTES = 4 * 1024 * 1024  # of a page's own drawing; beyond it is a plan or a trap, not a text
-CACHED_FILES = 32  # the same file is read again with each question that follows
 
 _CONTROLS = frozenset(map(chr, (*range(32), 127))) - set("\t\n\r\f")
 _MARKS = (  # the longer ones first: one of the others begins like them
@@ -52,16 +46,20 @@ class Unreadable(Exception):
         self.problem = problem
 
 
-class _TimeIsUp(Exception):
-    """Reading takes longer than it may; what was read so far counts."""
+class Unread(Exception):
+    """It takes a process to read the file: `pdf_text.read`, which nobody may wait for in a transaction."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__("The file was not read yet.")
+        self.content = content
 
 
-@lru_cache(CACHED_FILES)
 def read_text(content: bytes) -> str:
     """The text of a file, of a very long one the beginning.
 
     Raises:
         Unreadable: it has none.
+        Unread: it has to be read first.
     """
     if not content.strip():
         raise Unreadable(Problem.EMPTY)
@@ -113,43 +111,17 @@ def _is_text(text: str) -> bool:
 
 
 def _of_pdf(content: bytes) -> str:
-    import pypdf
-
-    logging.getLogger("pypdf").setLevel(logging.ERROR)  # what is odd about people's files is no news
-    deadline = time.monotonic() + PDF_SECONDS
-    try:
-        reader = pypdf.PdfReader(io.BytesIO(content))
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise Unreadable(Problem.ENCRYPTED)
-        text = _of_pages(reader, deadline)
-    except Unreadable:
-        raise
-    except Exception as error:  # its parser raises whatever a broken file makes it stumble over
-        raise Unreadable(Problem.DAMAGED) from error
-    if not text:
-        raise Unreadable(Problem.NO_TEXT)
-    return text
-
-
-def _of_pages(reader, deadline: float) -> str:
-    def check(*_operand: object) -> None:
-        if time.monotonic() > deadline:
-            raise _TimeIsUp
-
-    pages: list[str] = []
-    length = 0
-    try:
-        for number in range(min(len(reader.pages), PDF_MAX_PAGES)):
-            check()
-            page = reader.pages[number]
-            drawing = page.get_contents()
-            if drawing is None or len(drawing.get_data()) > PDF_PAGE_MAX_BYTES:
-                continue
-            pages.append(page.extract_text(visitor_operand_before=check).strip())
-            length += len(pages[-1])
-            if length > MAX_CHARS:
-                break
-    except _TimeIsUp as error:
-        if not pages:
-            raise Unreadable(Problem.TOO_LARGE) from error
-    return "\n\n".join(filter(None, pages))
+    told = pdf_text.known(content)
+    if told is None:
+        raise Unread(content)
+    if told.code == pdf_program.ENCRYPTED:
+        raise Unreadable(Problem.ENCRYPTED)
+    if told.text and told.code in (pdf_program.DONE, pdf_program.TOO_LONG):
+        return told.text
+    match told.code:
+        case pdf_program.DONE:
+            raise Unreadable(Problem.NO_TEXT)
+        case pdf_program.TOO_LONG:
+            raise Unreadable(Problem.TOO_LARGE)
+        case _:
+            raise Unreadable(Problem.DAMAGED)

@@ -285,6 +285,7 @@ class Loop:
     def _report(self, call: ToolCall, result: ToolResult) -> None:
         self._emit(ToolCallFinished(
             call.id, self._real_name(call), result.text, result.state, result.duration_ms, now_ms(), result.truncated,
+            result.args,
         ))
 
     def _real_name(self, call: ToolCall) -> str:

@@ -55,6 +55,7 @@ class ToolResult:
     truncated: bool = False  # `text` is only a part of what the tool returned
     parts: tuple[ToolPart, ...] = ()
     note: str = ""  # what the model has to know beside `text`, which people see elsewhere
+    args: Mapping[str, Any] | None = None  # what the call was made with, where a person has changed that
 
     @property
     def is_error(self) -> bool:

@@ -58,7 +58,7 @@ _FRAMES: dict[type, _Frame] = {
     ToolCallFinished: _Frame(
         "tool_result",
         ("tool", "result", "id", "state", "duration_ms", "timestamp"),
-        optional=("truncated",),
+        optional=("truncated", "args"),
         derived=("is_error",),
     ),
     RoundEnded: _Frame("step", ("round", "finish_reason")),

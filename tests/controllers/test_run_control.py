@@ -218,7 +218,7 @@ def test_a_call_is_made_with_the_arguments_that_it_is_approved_with(conversation
     assert '"a": 2,' in asked["tool_calls"][0]["function"]["arguments"]
     assert told["content"].startswith("[alice changed the arguments")
     [result] = [frame.payload for frame in frames if frame.type == "tool_result"]
-    assert result["result"] == "23"
+    assert (result["result"], result["args"]) == ("23", {"a": 20, "b": 3})
 
 
 def test_only_managers_allow_once_and_for_all_what_a_manager_has_ask(conversation, workshop, team, live):

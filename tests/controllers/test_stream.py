@@ -1,10 +1,13 @@
 """`POST /api/ai/stream`: what a client sees of a run, when, and to the last byte."""
 
+import base64
+import io
 import shutil
 import subprocess
 import threading
 
 import pytest
+from reportlab.pdfgen.canvas import Canvas
 
 from tests.controllers.client import Stream, check_complete, parse_frame, text_of
 from tests.fakes.mcp_servers import McpHttpServer
@@ -301,6 +304,19 @@ def test_a_file_that_the_caller_has_uploaded_is_sent_along(conversation, team):
     assert conversation.messages()[0]["attachment_ids"] == [file_id]
     file = team.alice.person.read("ir.attachment", file_id, "res_model", "res_id")
     assert (file["res_model"], file["res_id"]) == ("discuss.channel", conversation.id)
+
+
+def test_a_pdf_is_read_by_the_model(conversation, team):
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer)
+    canvas.drawString(50, 800, "Total 12.50")
+    canvas.save()
+    content = base64.b64encode(buffer.getvalue()).decode()
+    file_id = team.alice.person.create("ir.attachment", name="invoice.pdf", datas=content)
+    conversation.model.script(text("Not dear."))
+    with conversation.post("How much?", attachment_ids=[file_id]) as stream:
+        check_complete(stream.rest())
+    assert "Total 12.50" in conversation.model.requests[-1].body["messages"][-1]["content"]
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl, an optional program of people's, is not on this machine")

@@ -210,11 +210,13 @@ class TestChangingArguments(ControlCase):
         self.assertIn(f'{self.ann.name} changed the arguments', call._result().note)
         self.assertIn('{"number": 2}', call._result().note)
         self.assertEqual((call._started_event().args, call._finished_event().result), ({"number": 1}, "Two."))
+        self.assertEqual((call._finished_event().args, call._result().args), ({"number": 2}, {"number": 2}))
 
     def test_what_is_written_as_it_was_is_no_change(self):
         run, call = self.asked()
         self.approve(run, {"number": 1})
         self.assertEqual((call.is_changed, call._change_note(), call.state), (False, "", "pending"))
+        self.assertIsNone(call._finished_event().args)
 
     def test_arguments_where_there_were_none_are_a_change(self):
         run, call = self.asked(arguments={})

@@ -64,6 +64,13 @@ FRAMES = [
             "is_error": True, "duration_ms": 0, "timestamp": 5, "truncated": True,
         },
     ),
+    (
+        ToolCallFinished("a", "add", "5", ToolCallState.DONE, 7, 5, args={"a": 2}),
+        {
+            "type": "tool_result", "tool": "add", "result": "5", "id": "a", "state": "done",
+            "is_error": False, "duration_ms": 7, "timestamp": 5, "args": {"a": 2},
+        },
+    ),
     (RoundEnded(2, "tool_calls"), {"type": "step", "round": 2, "finish_reason": "tool_calls"}),
     (Restart(2), {"type": "restart", "round": 2}),
     (Notice("history_trimmed", "Long."), {"type": "notice", "code": "history_trimmed", "message": "Long."}),
