@@ -18,7 +18,7 @@ class AiRun(models.Model):
     _inherit = "ai.run"
 
     is_copy = fields.Boolean(
-        "Copy", readonly=True, copy=False, help="The reply was copied with its conversation: here it cost nothing."
+        "Is a Copy", readonly=True, copy=False, help="The reply was copied with its conversation: here it cost nothing."
     )
 
     def _fork(self, channel, messages, files):
@@ -117,6 +117,8 @@ class DiscussChannel(models.Model):
             raise UserError(self.env._("There is no assistant in this conversation."))
         assistant.sudo(False)._check_usable(self.env.user)
         channel = self._ai_create_conversation(assistant.sudo(False))
+        # sudo: discuss.channel - which tools are off, to stay so
+        channel.sudo().ai_disabled_tool_ids = self.sudo().ai_disabled_tool_ids
         channel.name = self.env._("%(conversation)s (fork)", conversation=self.display_name)
         # sudo: mail.message - the caller can read the conversation, and may begin one of their own
         copies = messages._ai_fork(channel.sudo())

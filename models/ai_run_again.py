@@ -34,7 +34,10 @@ class AiRun(models.Model):
     def regenerate(self):
         """Have the question answered anew. The id of the run that does, also where it exists already."""
         run = self._own_run()
-        again = run._under_way_again() or run._request_again({
+        under_way = run._under_way_again()
+        if run in under_way._with_earlier(lambda later: later.continues_run_id):
+            raise UserError(self.env._("The assistant has not finished this reply yet."))
+        again = under_way or run._request_again({
             "replaces_run_id": run.id, "continues_run_id": run.continues_run_id.id,
         })
         run._replace()
@@ -152,7 +155,8 @@ class DiscussChannel(models.Model):
         runs = self.env["ai.run"].sudo().search([
             ("trigger_message_id", "=", question.id), ("user_id", "=", self.env.uid), ("is_replaced", "=", False),
         ])
-        assistants = (self._ai_addressed(question) or runs.assistant_id).sudo(False)
+        addressed = self._ai_addressed(question).filtered(lambda assistant: assistant._is_usable(self.env.user))
+        assistants = (addressed or runs.assistant_id).sudo(False)
         for assistant in assistants:
             self.env["ai.budget"]._check(assistant, self.env.user)
         runs._replace()  # before they end: what is replaced needs no reply to come back

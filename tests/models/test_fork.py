@@ -70,6 +70,13 @@ class TestForking(RunCase):
         self.assertEqual((fork.ai_assistant_id, fork.ai_reply_mode), (self.assistant, "always"))
         self.assertIn("(fork)", fork.name)
 
+    def test_tools_that_are_off_stay_off(self):
+        server = self.env["mcp.server"].create({"name": "Shop", "url": "http://127.0.0.1:1/mcp"})
+        tool = self.env["mcp.tool"].create({"server_id": server.id, "name": "order"})
+        self.channel.ai_disabled_tool_ids = tool
+        fork = self.fork(self.answered().message_id)
+        self.assertEqual(fork.ai_disabled_tool_ids, tool)
+
     def test_it_goes_on_where_the_other_one_was(self):
         fork = self.fork(self.answered().message_id)
         run = fork.with_user(self.ann)._ai_post("Sure?").sudo()
