@@ -13,6 +13,7 @@ from .messages import parse_arguments, without_surrogates
 from .tool_schema import fit_schema
 
 MAX_CHARS = 100_000  # far more than anybody writes, and soon checked
+MAX_CHECKS = 200_000  # values times schemas: some seconds; nobody who writes by hand comes near
 MAX_PROBLEM_CHARS = 300  # a message quotes what is wrong, however long that is
 # Keywords that cost more to check than an answer may take, with a schema that is made for it; the server checks them.
 _COSTLY = frozenset({"pattern", "patternProperties", "uniqueItems"})
@@ -37,8 +38,10 @@ def _misfit(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 
     try:
         # without references: nothing is fetched from anywhere
-        validator = Draft202012Validator(_affordable(fit_schema(schema)))
-        error = best_match(validator.iter_errors(arguments))
+        fitted = _affordable(fit_schema(schema))
+        if _values(arguments) * _schemas(fitted) > MAX_CHECKS:
+            return ""
+        error = best_match(Draft202012Validator(fitted).iter_errors(arguments))
     except Exception:  # noqa: BLE001 - whatever a schema that makes no sense has it stumble over; the server will say
         return ""
     if error is None:
@@ -63,3 +66,17 @@ def _affordable(schema: Any) -> Any:
         elif key not in _COSTLY:
             fitted[key] = _affordable(value)
     return fitted
+
+
+def _values(value: Any) -> int:
+    """How many values there are in this one, itself included."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return 1 + sum(map(_values, value)) if isinstance(value, list) else 1
+
+
+def _schemas(schema: Any) -> int:
+    """How many schemas there are in this one, about."""
+    if isinstance(schema, Mapping):
+        return 1 + sum(map(_schemas, schema.values()))
+    return sum(map(_schemas, schema)) if isinstance(schema, list) else 0
