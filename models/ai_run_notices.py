@@ -6,6 +6,8 @@ While the reply is made, its stream tells them.
 from odoo import fields, models
 from odoo.addons.mail.tools.discuss import Store
 
+from ..services.events import Notice
+
 
 class AiRun(models.Model):
     _inherit = "ai.run"
@@ -17,6 +19,11 @@ class AiRun(models.Model):
     def _end(self, state):
         self.notices = self.env["ai.run.event"]._told_notices(self) or False
         super()._end(state)
+
+    def _told_events(self):
+        # when they were told is not stored; most of them are about what the reply begins with
+        yield from (Notice(notice["code"], notice["message"]) for notice in self.notices or ())
+        yield from super()._told_events()
 
     def _store_fields(self, asker_fields=()):
         # those of a reply that is being made are not stored yet, and clients know them from its stream

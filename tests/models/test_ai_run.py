@@ -362,6 +362,12 @@ class TestRecords(RunCase):
         said = "".join(frame["content"] for frame in frames if frame["type"] == "chunk")
         self.assertEqual(said, run.text)
 
+    def test_a_purged_journal_is_told_with_its_notices(self):
+        run = self.told()
+        run.notices = [{"code": "server_unreachable", "message": "It is away."}]
+        frames = [payload for _seq, payload in run._journal_from_records()]
+        self.assertEqual(frames[1], {"type": "notice", "code": "server_unreachable", "message": "It is away."})
+
     def test_the_records_say_when_a_result_came_and_not_when_the_reply_was_posted(self):
         run = self.told()
         call = run.tool_call_ids
