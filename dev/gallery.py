@@ -9,7 +9,8 @@ in `gallery_states.py`; what the model says in them is scripted.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,7 @@ PROMPTS = "Which desks do we have under 300 €?\nQuote 12 ergo chairs with 10 %
 LIGHT_CSS, DARK_CSS = "web.assets_web.min.css", "web.assets_web_dark.min.css"
 DARK_COLOURS = Path(__file__).with_name("dark_colours.scss")
 DARK_URL = "/ai_discuss/dark_colours.scss"
+ASKING = ("create_note", "delete_note")  # the tools that ask a person first
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Stage:
     assistant: int
     provider: int
     gates: list[Gate] = field(default_factory=list)
+    channels: list[int] = field(default_factory=list)
 
     @property
     def page(self):
@@ -86,6 +89,7 @@ class Stage:
     def chat(self) -> int:
         """Open a new conversation with the assistant; its id."""
         channel = self.web.call("ai.assistant", "open_chat", [self.assistant], new=True)
+        self.channels.append(channel)
         self.web.open(f"/odoo/discuss?active_id=discuss.channel_{channel}")
         expect(self.web.composer).to_be_visible()
         return channel
@@ -97,29 +101,67 @@ class Stage:
         self.web.say(question)
 
     def clear(self) -> None:
-        """Let the model finish what it was saying."""
+        """End what goes on, and leave the conversations, so that the side bar stays short."""
+        self.model.forget()
+        domain = [("channel_id", "in", self.channels), ("finished_at", "=", False)]
+        for run in self.admin.call("ai.run", "search", domain):
+            self.page.request.post(f"/api/ai/run/{run}/stop", data={})
         for gate in self.gates:
             gate.release()
         self.gates.clear()
+        if self.channels:
+            self.web.call("discuss.channel", "action_unfollow", self.channels)
+        self.channels.clear()
 
 
 def take(
     chromium: Browser, url: str, folder: Path, looks: Sequence[str] | None, states: Sequence[str] | None
 ) -> None:
     """Take the pictures; what cannot be reached is said, and the rest goes on."""
+    with _studio(chromium, url) as (admin, model, assistant, provider):
+        for look in LOOKS:
+            if not looks or look.name in looks:
+                with _staged(chromium, url, look, admin, model, assistant, provider) as stage:
+                    _take(stage, folder / look.name, states or list(STATES))
+
+
+@contextmanager
+def staged(chromium: Browser, url: str, look: str) -> Iterator[Stage]:
+    """A stage in that look."""
+    (found,) = [one for one in LOOKS if one.name == look]
+    with _studio(chromium, url) as furniture, _staged(chromium, url, found, *furniture) as stage:
+        yield stage
+
+
+@contextmanager
+def _studio(chromium: Browser, url: str) -> Iterator[tuple[WebClient, ModelServer, int, int]]:
+    """The assistant with the scripted model, as long as pictures are taken; nothing of it stays in use."""
     expect.set_options(timeout=PATIENCE_MS)
     with ModelServer() as model:
         admin = _logged_in(chromium, url, Look("light"), ADMIN, ADMIN)
         assistant, provider = _furnish(admin, model)
-        for look in LOOKS:
-            if not looks or look.name in looks:
-                login = _person(admin, look)
-                if look.is_dark:
-                    _mix_dark_colours(admin)
-                web = _logged_in(chromium, url, look, login, PASSWORD)
-                _take(Stage(look, web, admin, model, assistant, provider), folder / look.name, states or list(STATES))
-                web.page.context.close()
-        admin.call("ai.assistant", "action_archive", [assistant])
+        tools = admin.call("mcp.tool", "search_read", [("server_id.name", "=", SERVER)], ["name", "approval"])
+        try:
+            for tool in tools:
+                if tool["name"] in ASKING:
+                    admin.call("mcp.tool", "write", [tool["id"]], {"approval": "ask"})
+            yield admin, model, assistant, provider
+        finally:
+            for tool in tools:
+                admin.call("mcp.tool", "write", [tool["id"]], {"approval": tool["approval"]})
+            admin.call("ai.assistant", "action_archive", [assistant])
+            admin.page.context.close()
+
+
+@contextmanager
+def _staged(
+    chromium: Browser, url: str, look: Look, admin: WebClient, model: ModelServer, assistant: int, provider: int
+) -> Iterator[Stage]:
+    login = _person(admin, look)
+    with _dark_colours(admin) if look.is_dark else nullcontext():
+        web = _logged_in(chromium, url, look, login, PASSWORD)
+        yield Stage(look, web, admin, model, assistant, provider)
+        web.page.context.close()
 
 
 def _take(stage: Stage, folder: Path, states: Sequence[str]) -> None:
@@ -138,7 +180,7 @@ def _take(stage: Stage, folder: Path, states: Sequence[str]) -> None:
 
 def _furnish(admin: WebClient, model: ModelServer) -> tuple[int, int]:
     provider = admin.put("ai.provider", PROVIDER, base_url=model.base_url)
-    (server,) = admin.find("mcp.server", SERVER)
+    (server,) = admin.call("mcp.server", "search", [("name", "=", SERVER), ("state", "=", "connected")], limit=1)
     values = {"provider_id": provider, "model": "scripted", "mcp_server_ids": [(6, 0, [server])], "active": True}
     assistant = admin.put("ai.assistant", ASSISTANT, description=DESCRIPTION, prompts=PROMPTS, **values)
     return assistant, provider
@@ -167,12 +209,19 @@ def _ref(admin: WebClient, external_id: str) -> int:
     return found[0]["res_id"]
 
 
-def _mix_dark_colours(admin: WebClient) -> None:
+@contextmanager
+def _dark_colours(admin: WebClient) -> Iterator[None]:
+    """Odoo mixes its dark style sheet from these colours meanwhile; Community brings only the rules."""
     datas = base64.b64encode(DARK_COLOURS.read_bytes()).decode()
     values = {"url": DARK_URL, "datas": datas, "mimetype": "text/scss", "type": "binary", "public": True}
-    admin.put("ir.attachment", DARK_COLOURS.name, **values)
     bundle = DARK_CSS.removesuffix(".min.css")
-    admin.put("ir.asset", DARK_COLOURS.name, bundle=bundle, directive="prepend", path=DARK_URL)
+    attachment = admin.put("ir.attachment", DARK_COLOURS.name, **values)
+    asset = admin.put("ir.asset", DARK_COLOURS.name, bundle=bundle, directive="prepend", path=DARK_URL)
+    try:
+        yield
+    finally:
+        admin.call("ir.asset", "unlink", [asset])
+        admin.call("ir.attachment", "unlink", [attachment])
 
 
 def _logged_in(chromium: Browser, url: str, look: Look, login: str, password: str) -> WebClient:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 State = Callable[["Stage"], None]
 
+STOCK_FILE = {"name": "stock.csv", "mimeType": "text/csv", "buffer": b"sku,count\nCHR-ERGO,3\n"}
+ARCHIVE = {"name": "backup.zip", "mimeType": "application/zip", "buffer": b"PK\x05\x06" + bytes(18)}
 QUESTION = "Which of our desks would suit a small office for six people?"
 NOTE = {"title": "Six desks for Azure Interior", "text": "They want corner desks in white, delivered by 9 December."}
 SEARCH = ("search_products", {"query": "desk", "max_price": 300})
@@ -86,8 +88,8 @@ def approval(stage: Stage) -> None:
 
 
 def approval_edited(stage: Stage) -> None:
-    approval(stage)
-    stage.page.locator(".o-ai-Approval-edit").first.click()
+    stage.ask("Take a note", calls(("create_note", NOTE)), text("It is noted."))
+    stage.page.locator(".o-ai-Approval-edit").click()
 
 
 def denied(stage: Stage) -> None:
@@ -130,14 +132,13 @@ def actions(stage: Stage) -> None:
 
 def chat_window(stage: Stage) -> None:
     written(stage)
-    stage.web.open("/odoo/action-base.action_res_users_my")
-    stage.page.locator(".o_menu_systray button:has(.fa-comments)").first.click()
+    messaging_menu(stage)
     stage.page.locator(".o-mail-NotificationItem", has_text="Office helper").first.click()
     expect(stage.page.locator(".o-mail-ChatWindow")).to_be_visible()
 
 
 def messaging_menu(stage: Stage) -> None:
-    stage.web.open("/odoo/action-base.action_res_users_my")
+    stage.web.open(_contact(stage))
     stage.page.locator(".o_menu_systray button:has(.fa-comments)").first.click()
     expect(stage.page.locator(".o-mail-MessagingMenu")).to_be_visible()
 
@@ -152,7 +153,107 @@ def palette(stage: Stage) -> None:
 def settings(stage: Stage) -> None:
     """The panel with what holds for this conversation."""
     stage.chat()
-    stage.page.locator("button[name=ai-assistant]").first.click()
+    _thread_action(stage, "ai-settings")
+    expect(stage.page.locator(".o-ai-PersonalServers")).to_be_visible()
+
+
+def personal_server(stage: Stage) -> None:
+    """A server of one's own that cannot be reached."""
+    settings(stage)
+    stage.page.locator(".o-ai-PersonalServers-add").click()
+    form = stage.page.locator(".o-ai-PersonalServerForm")
+    form.locator("[name=name]").fill("My tools")
+    form.locator("[name=url]").fill("http://127.0.0.1:9/mcp")
+    form.locator("button[type=submit]").click()
+    expect(form.get_by_role("alert")).to_be_visible()
+    form.scroll_into_view_if_needed()
+
+
+def feedback(stage: Stage) -> None:
+    actions(stage)
+    stage.page.locator(".o-ai-ReplyActions-down").last.click()
+    expect(stage.page.locator(".o-ai-FeedbackPopover")).to_be_visible()
+
+
+def replaced(stage: Stage) -> None:
+    """A reply that was made anew, below the one in whose place it is."""
+    stage.ask(QUESTION, text("Corner desks."), text("Folding desks: they can be put away."))
+    expect(stage.reply).to_contain_text("Corner desks.")
+    stage.page.locator(".o-ai-ReplyActions-regenerate").last.click()
+    expect(stage.reply).to_contain_text("Folding desks")
+    expect(stage.page.locator(".o-ai-Replaced-toggle")).to_be_visible()
+
+
+def forked(stage: Stage) -> None:
+    written(stage)
+    stage.reply.hover()
+    menu = stage.reply.locator(".o-mail-Message-actions")
+    menu.locator("button[title='Expand'], button:has(.oi-ellipsis-v), button:has(.fa-ellipsis-h)").first.click()
+    first = stage.page.url
+    stage.page.locator("[name=ai-fork]").click()
+    expect(stage.page).not_to_have_url(first)
+    expect(stage.reply).to_contain_text("All prices are without VAT")
+
+
+def help_(stage: Stage) -> None:
+    stage.chat()
+    stage.web.say("/help ")
+    expect(stage.page.locator(".o-mail-Message", has_text="/tools").last).to_be_visible()
+
+
+def files(stage: Stage) -> None:
+    """Files that are about to be sent; one of them cannot be read."""
+    stage.chat()
+    stage.page.locator(".o-mail-Composer input[type=file]").last.set_input_files([STOCK_FILE, ARCHIVE])
+    expect(stage.page.locator(".o-ai-Composer-unreadable")).to_be_visible()
+    expect(stage.page.locator(".o-mail-AttachmentContainer:not(.o-isUploading)")).to_have_count(2)
+
+
+def notices(stage: Stage) -> None:
+    """What a reply says about files that its model did not get."""
+    stage.model.script(text("Three chairs."))
+    files(stage)
+    stage.web.say("How many chairs are left?")
+    expect(stage.reply).to_contain_text("Three chairs.")
+
+
+def ask_ai(stage: Stage) -> None:
+    """Asked from the chatter of a contact."""
+    stage.model.script(text("**Azure Interior** is a customer in Fremont; their last order was six corner desks."))
+    stage.web.open(_contact(stage))
+    stage.page.locator(".o-ai-AskAi").click()
+    stage.page.locator(".o-ai-AskAi-assistant", has_text="Office helper").click()
+    expect(stage.page.locator(".o-ai-AskedRecord")).to_be_visible()
+    stage.web.say("Who is this, in one sentence?")
+    expect(stage.reply).to_contain_text("Fremont")
+
+
+def mention(stage: Stage) -> None:
+    """An assistant that is mentioned in a channel."""
+    stage.model.script(calls(SEARCH), text("Three: the Nordic desk, the corner desk and the folding desk."))
+    channel = stage.web.call("discuss.channel", "create", {"name": "Sales", "channel_type": "channel"})
+    stage.channels.append(channel)
+    stage.web.open(f"/odoo/discuss?active_id=discuss.channel_{channel}")
+    stage.web.composer.press_sequentially("@Office h")
+    stage.page.locator(".o-mail-Composer-suggestion", has_text="Office helper").click()
+    stage.web.composer.press_sequentially("which desks are below 300 €?")
+    stage.web.composer.press("Enter")
+    expect(stage.reply).to_contain_text("Three:")
+
+
+def _contact(stage: Stage) -> str:
+    """Where a customer's form is."""
+    (partner,) = stage.web.find("res.partner", "Azure Interior")
+    return f"/odoo/res.partner/{partner}"
+
+
+def _thread_action(stage: Stage, name: str) -> None:
+    """Press a button above the conversation, which narrow screens hide in a menu."""
+    header = stage.page.locator(".o-mail-DiscussContent-header, .o-mail-ChatWindow-header").last
+    expect(header).to_be_visible()
+    if not header.locator(f"[name={name}]").count():
+        header.locator("button[title='Open Actions Menu'], .o-mail-ChatWindow-moreActions, .o-dropdown").last.click()
+    stage.page.locator(f"[name={name}]").last.click()
 
 
 def phone_home(stage: Stage) -> None:
@@ -163,7 +264,8 @@ STATES: dict[str, State] = {
     state.__name__.strip("_"): state
     for state in (
         welcome, thinking, writing, written, working, calls_unfolded, approval, approval_edited, denied, stopped,
-        unreachable, actions, chat_window, messaging_menu, palette, settings, phone_home,
+        unreachable, actions, feedback, replaced, forked, mention, chat_window, messaging_menu, palette, settings,
+        personal_server, files, notices, help_, ask_ai, phone_home,
     )
 } | {
     "key_rejected": _failed(401, "Incorrect API key provided"),

@@ -16,21 +16,25 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.fakes.model_server import text
+
 from . import browser, gallery, settings
 from .output import say
 from .settings import ROOT
-from .webclient import ADMIN, WebClient
 
-DOCS = ROOT / "docs" / "images"
 DESCRIPTION = ROOT / "static" / "description"
-WIDTH, HEIGHT = 1280, 800
-TALL = 1000  # for a form with a list below
 COLOURS = 256  # a palette of that size halves the files, and nobody sees it on a screen of plain colours
-PATIENCE_MS = 60_000
-ASSISTANT, SERVER = "Demo Assistant", "Office tools"  # as `demo_data` calls them
-QUESTION = "Quote 12 ergo chairs with 10 % discount"
-DRAWING = "Draw a chart of our sales in 2025 and 2026"
-DANGEROUS = "Delete note 1"  # by a tool that asks first
+# Each picture by its look and its state.
+PICTURES = (
+    ("light", "writing", "main_screenshot.png"),
+    ("light", "welcome", "welcome.png"),
+    ("light", "approval", "approval.png"),
+    ("light", "settings", "settings.png"),
+    ("light", "ask_ai", "ask_ai.png"),
+    ("phone", "written", "phone.png"),
+)
+# What has been asked before, as the side bar shows it.
+EARLIER = ("Quote 12 ergo chairs with 10 % discount", "How were our sales in November?", "Working days until Christmas")
 
 
 def main() -> None:
@@ -41,7 +45,6 @@ def main() -> None:
     parser.add_argument("--look", action="append", choices=[look.name for look in gallery.LOOKS], help="with --all")
     parser.add_argument("states", nargs="*", metavar="state", help=f"with --all: {', '.join(gallery.STATES)}")
     options = parser.parse_args()
-    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=str(browser.ensure(chosen)), args=[*browser.ARGUMENTS, "--font-render-hinting=none"]
@@ -54,84 +57,35 @@ def main() -> None:
 
 
 def _for_readers(chromium: Browser, url: str) -> None:
-    page = chromium.new_page(base_url=url, viewport={"width": WIDTH, "height": HEIGHT})
-    page.set_default_timeout(PATIENCE_MS)
-    web = WebClient(page)
-    web.log_in(ADMIN, ADMIN)
-    _chat(web)
-    _drawing(web)
-    _approval(web)
-    _usage(web)
-    page.set_viewport_size({"width": WIDTH, "height": TALL})
-    _form(web, "mcp.server", SERVER, DOCS / "mcp_server.png")
-    _form(web, "ai.assistant", ASSISTANT, DOCS / "assistant.png")
+    for look in dict.fromkeys(look for look, _, _ in PICTURES):
+        with gallery.staged(chromium, url, look) as stage:
+            earlier = _ask_earlier(stage)
+            for state, name in [picture[1:] for picture in PICTURES if picture[0] == look]:
+                gallery.STATES[state](stage)
+                _take(stage.page, DESCRIPTION / name)
+                stage.clear()
+            stage.channels.extend(earlier)
+            stage.clear()
 
 
-def _chat(web: WebClient) -> None:
-    """The chat with the assistant: an answer with its tool calls, the one that calculated unfolded."""
-    page = web.page
-    (assistant,) = web.find("ai.assistant", ASSISTANT)
-    channel = web.call("ai.assistant", "open_chat", [assistant])
-    web.open(f"/odoo/discuss?active_id=discuss.channel_{channel}")
-    web.say(QUESTION)
-    newest = page.locator(".o-mail-Message").last
-    expect(newest).to_contain_text(QUESTION)
-    expect(newest.locator(".o-ai-ToolCallList")).to_be_visible()
-    newest.locator(".o-ai-ToolCallList-summary").click()
-    newest.locator(".o-ai-ToolCall-summary").last.click()
-    expect(newest.locator(".o-ai-ToolCall-response")).to_be_visible()
-    web.scroll_to_end()
+def _ask_earlier(stage: gallery.Stage) -> list[int]:
+    """Read what is new, and begin some conversations; their ids."""
+    for channel in stage.web.call("discuss.channel", "search", [("is_member", "=", True)]):
+        stage.web.open(f"/odoo/discuss?active_id=discuss.channel_{channel}")
+        expect(stage.page.locator(".o-mail-Message").first).to_be_visible()
+    for question in EARLIER:
+        stage.ask(question, text("Gladly."))
+        expect(stage.reply).to_contain_text("Gladly.")
+    earlier = stage.channels.copy()
+    stage.channels.clear()
+    return earlier
+
+
+def _take(page: Page, file: Path) -> None:
     page.mouse.move(0, 0)
-    _take(page, DOCS / "chat.png", DESCRIPTION / "main_screenshot.png")
-
-
-def _drawing(web: WebClient) -> None:
-    """The same chat, with an image that a tool returned."""
-    web.say(DRAWING)
-    newest = web.page.locator(".o-mail-Message").last
-    expect(newest.locator(".o-mail-AttachmentImage")).to_be_visible()
-    web.scroll_to_end()
-    web.page.mouse.move(0, 0)
-    _take(web.page, DOCS / "image.png")
-
-
-def _approval(web: WebClient) -> None:
-    """The same chat, with a call that waits for the person's decision."""
-    web.say(DANGEROUS)
-    approval = web.page.locator(".o-ai-Approval")
-    expect(approval).to_be_visible()
-    web.page.mouse.move(0, 0)
-    _take(web.page, DOCS / "approval.png")
-    approval.locator(".o-ai-Approval-deny").click()
-    answer = web.page.locator(".o-ai-Reply").last
-    expect(answer).to_contain_text("nothing was changed")  # it has been read when we leave
-
-
-def _usage(web: WebClient) -> None:
-    """What the replies so far have cost."""
-    web.open(f"/odoo/action-{web.action('ai.run', 'Usage')}")
-    web.page.locator("button.o_list").click()
-    expect(web.page.locator(".o_list_table")).to_be_visible()
-    web.page.mouse.move(0, 0)
-    _take(web.page, DOCS / "usage.png")
-
-
-def _form(web: WebClient, model: str, name: str, *files: Path) -> None:
-    """The form of the record of that name, with its tools."""
-    (record,) = web.find(model, name)
-    web.open(f"/odoo/action-{web.action(model)}/{record}")
-    web.page.get_by_role("tab", name="Tools").click()
-    web.page.mouse.move(0, 0)
-    _take(web.page, *files)
-
-
-def _take(page: Page, *files: Path) -> None:
-    page.wait_for_timeout(500)  # for transitions, and nothing depends on it
-    picture = Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS)
-    for file in files:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(file, optimize=True)
-        say(f"{file.relative_to(ROOT)}: {file.stat().st_size // 1024} KB")
+    page.wait_for_timeout(gallery.SETTLE_MS)
+    Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS).save(file, optimize=True)
+    say(f"{file.relative_to(ROOT)}: {file.stat().st_size // 1024} KB")
 
 
 if __name__ == "__main__":

@@ -41,12 +41,7 @@ class WebClient:
         self.page.locator(".o-mail-Thread").last.evaluate("thread => { thread.scrollTop = thread.scrollHeight; }")
 
     def find(self, model: str, name: str) -> list[int]:
-        return self.call(model, "search", [("name", "=", name)], limit=1)
-
-    def action(self, model: str, name: str = "") -> int:
-        """The window in which the records of a model are looked at."""
-        domain = [("res_model", "=", model), *([("name", "=", name)] if name else [])]
-        return self.call("ir.actions.act_window", "search", domain, limit=1)[0]
+        return self.call(model, "search", [("name", "=", name)], limit=1, context={"active_test": False})
 
     def put(self, model: str, name: str, /, **values: object) -> int:
         """The record of that name, with these values."""
@@ -65,4 +60,4 @@ class WebClient:
         answer = response.json()
         if "error" in answer:
             raise Failed(f"{model}.{method}: {answer['error']['data']['message']}")
-        return answer["result"]
+        return answer.get("result")  # not there where nothing is returned

@@ -240,6 +240,10 @@ class ModelServer:
     def open_connections(self) -> int:
         return len(self._open)
 
+    def forget(self) -> None:
+        """Drop what is left of the script."""
+        self._replies.clear()
+
     def script(self, *replies: Reply) -> None:
         """Append replies for the next requests."""
         self._replies.extend(replies)
