@@ -194,7 +194,7 @@ class AiAssistant(models.Model):
         for assistant in assistants.filtered(lambda assistant: not assistant.partner_id):
             # sudo: res.partner - managers of assistants need no rights on contacts
             assistant.sudo().partner_id = self.env["res.partner"].sudo().create(assistant._partner_values())
-        self.env.registry.clear_cache()
+        self._forget_partners()
         return assistants
 
     def write(self, vals):
@@ -205,14 +205,14 @@ class AiAssistant(models.Model):
                 # sudo: res.partner - the partner follows its assistant
                 assistant.sudo().partner_id.write(assistant._partner_values())
         if not CACHED_FIELDS.isdisjoint(vals):
-            self.env.registry.clear_cache()
+            self._forget_partners()
         return result
 
     def unlink(self):
         # sudo: res.partner - kept as the author of what the assistant said, but nobody finds it any more
         partners = self.sudo().partner_id
         result = super().unlink()
-        self.env.registry.clear_cache()
+        self._forget_partners()
         partners.active = False
         return result
 
@@ -335,6 +335,11 @@ class AiAssistant(models.Model):
         # sudo: ai.assistant - which partners are assistants is no secret
         assistants = self.sudo().with_context(active_test=False).search_fetch([], ["partner_id"], order="id")
         return frozendict({assistant.partner_id.id: assistant.id for assistant in assistants})
+
+    def _forget_partners(self):
+        """Forget them at once, and again when this is committed: others may have looked meanwhile, and seen nothing."""
+        self.env.registry.clear_cache()
+        self.env.cr.postcommit.add(self.env.registry.clear_cache)
 
     @api.model
     def _of_partners(self, partners):

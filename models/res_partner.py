@@ -49,10 +49,13 @@ class ResPartner(models.Model):
     def _to_store_defaults(self, target):
         return super()._to_store_defaults(target) + ["is_ai_assistant"]
 
-    def _ai_store_fields(self):
-        """What people see of assistants before they ask them anything."""
-        # sudo: ai.assistant - how an assistant introduces itself is no secret to those who see it
-        assistants = self.env["ai.assistant"]._of_partners(self).sudo().grouped("partner_id")
+    def _ai_store_fields(self, assistants=None):
+        """What people see of assistants before they ask them anything. Of which `assistants`, where that is known."""
+        if assistants is None:
+            # sudo: ai.assistant - how an assistant introduces itself is no secret to those who see it
+            assistants = self.env["ai.assistant"].sudo().with_context(active_test=False)
+            assistants = assistants.search([("partner_id", "in", self.ids)], order="id")
+        assistants = assistants.grouped("partner_id")
         return [
             "active", "avatar_128", "im_status", "is_ai_assistant", "name",
             Store.Attr("ai_assistant_id", lambda partner: assistants[partner].id),

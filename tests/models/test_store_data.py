@@ -1,5 +1,7 @@
 """What the web client is told of runs and their calls, when a conversation is opened."""
 
+from unittest.mock import patch
+
 from odoo.addons.mail.tools.discuss import Store
 from odoo.tests import new_test_user
 
@@ -109,3 +111,29 @@ class TestStoreData(RunCase):
             names = {partner["id"]: partner.get("name") for partner in data["res.partner"]}
             ours = {"Botty", "Boss only"}
             self.assertEqual({names[id] for id in data["Store"].get("aiAssistants", ())} & ours, expected)
+
+    def test_who_looks_while_an_assistant_is_made_locks_nobody_out(self):
+        with patch.object(type(self.env["ai.assistant"]), "_ids_by_partner", return_value={}):  # as it was before
+            store = Store()
+            self.ann.with_user(self.ann)._init_store_data(store)
+        told = {partner["id"]: partner for partner in store.get_result()["res.partner"]}
+        self.assertEqual(told[self.assistant.partner_id.id]["ai_assistant_id"], self.assistant.id)
+
+    def test_the_assistants_are_looked_up_again_once_a_new_one_is_committed(self):
+        with patch.object(self.env.cr.postcommit, "add") as later:
+            self.assistant.copy({"name": "Newest"})
+        later.assert_any_call(self.registry.clear_cache)
+
+    def test_many_conversations_with_many_assistants_take_no_more_queries(self):
+        def count(assistants):
+            channels = self.env["discuss.channel"].browse(
+                assistant.with_user(self.ann).open_chat(new=True) for assistant in assistants
+            )
+            self.env.flush_all()
+            self.env.invalidate_all()
+            before = self.env.cr.sql_log_count
+            Store().add(channels.with_user(self.ann), channels.with_user(self.ann)._ai_store_fields()).get_result()
+            return self.env.cr.sql_log_count - before
+
+        assistants = [self.assistant.copy({"name": f"Number {number}"}) for number in range(6)]
+        self.assertEqual(count(assistants[:1]), count(assistants[1:]))
