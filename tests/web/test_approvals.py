@@ -1,52 +1,21 @@
 """People decide what an assistant may do, and stop it, in a browser against the real server."""
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.fakes.model_server import ModelServer, calls, hold, text
-from tests.live import LiveServer, Person
+from tests.fakes.model_server import calls, hold, text
 from tests.web.test_discuss import say
-
-
-@pytest.fixture
-def model() -> Iterator[ModelServer]:
-    with ModelServer() as server:
-        yield server
-
-
-@pytest.fixture
-def clerk(live: LiveServer, office, model: ModelServer) -> Iterator[int]:
-    """An assistant with the demo's tools and a scripted model; it asks before it writes a note. The id."""
-    admin = live.admin
-    provider_id = admin.create("ai.provider", name="Scripted", base_url=model.base_url)
-    (server_id,) = admin.read("ai.assistant", office.assistant_id, "mcp_server_ids")["mcp_server_ids"]
-    tool_ids = admin.call("mcp.tool", "search", [("server_id", "=", server_id), ("name", "=", "create_note")])
-    admin.call("mcp.tool", "write", tool_ids, {"approval": "ask"})
-    values = {"name": "Clerk", "provider_id": provider_id, "model": "scripted", "mcp_server_ids": [(4, server_id)]}
-    yield admin.call("ai.assistant", "create", [values])[0]
-    admin.call("mcp.tool", "write", tool_ids, {"approval": "auto"})
-
-
-def talk(person: Person, clerk: int, *others: Person) -> str:
-    """Where `person` finds a new conversation with the clerk, to which these others belong, too."""
-    channel_id = person.call("ai.assistant", "open_chat", [clerk], new=True)
-    if others:
-        partner_ids = [other.partner_id for other in others]
-        person.call("discuss.channel", "add_members", [channel_id], partner_ids=partner_ids)
-    return f"/odoo/discuss?active_id=discuss.channel_{channel_id}"
 
 
 def card(page: Page):
     return page.locator(".o-ai-ActiveRun .o-ai-ToolCall")
 
 
-def test_a_call_waits_across_a_reload_and_is_approved(live, clerk, model, visit):
+def test_a_call_waits_across_a_reload_and_is_approved(live, desk, model, visit):
     model.script(calls(("create_note", {"title": "Azure", "text": "Call them"})), text("It is noted."))
     ann = live.person("Ann")
-    page = visit(ann, talk(ann, clerk))
+    page = visit(ann, desk.open_chat(ann))
     say(page, "Take a note")
     for _ in ("live", "after a reload"):
         expect(page.locator(".o-ai-ActiveRun-status")).to_have_text("needs your approval")
@@ -63,11 +32,11 @@ def test_a_call_waits_across_a_reload_and_is_approved(live, clerk, model, visit)
         page.reload()
 
 
-def test_a_call_is_changed_in_place_and_its_tool_allowed_from_now_on(live, clerk, model, visit):
+def test_a_call_is_changed_in_place_and_its_tool_allowed_until_that_is_taken_back(live, desk, model, visit):
     note = calls(("create_note", {"title": "Azure", "text": "Call them"}))
     model.script(note, text("It is noted."))
     mia = live.person("Mia", groups=("base.group_user", "ai_discuss.group_ai_manager"))
-    page = visit(mia, talk(mia, clerk))
+    page = visit(mia, desk.open_chat(mia))
     say(page, "Take a note")
     card(page).locator(".o-ai-Approval-edit").click()
     editor = card(page).locator(".o-ai-Approval-editor")
@@ -86,12 +55,19 @@ def test_a_call_is_changed_in_place_and_its_tool_allowed_from_now_on(live, clerk
     page.locator(".o-ai-ToolCallList-summary").last.click()
     expect(page.locator(".o-ai-ToolCall-response").last).to_contain_text('"title": "Azure"')
     expect(page.locator(".o-ai-ToolCall-decision")).to_have_count(1)
+    page.locator(".o-mail-DiscussContent-header button[name=ai-settings]").click()
+    page.locator(".o-ai-AllowedTools-revoke").click()
+    expect(page.locator(".o-ai-AllowedTools")).to_have_count(0)
+    model.script(note, text("Noted at last."))
+    say(page, "And a third one")
+    card(page).locator(".o-ai-Approval-approve").click()
+    expect(page.locator(".o-ai-Reply").last).to_contain_text("Noted at last.")
 
 
-def test_a_call_that_nobody_decides_on_is_denied_in_time_and_the_reply_goes_on(live, clerk, model, visit):
+def test_a_call_that_nobody_decides_on_is_denied_in_time_and_the_reply_goes_on(live, desk, model, visit):
     model.script(calls(("create_note", {"title": "Azure"})), text("Nobody told me to."))
     ann = live.person("Ann")
-    page = visit(ann, talk(ann, clerk))
+    page = visit(ann, desk.open_chat(ann))
     say(page, "Take a note")
     expect(card(page).locator(".o-ai-Approval-expiry")).to_have_text(re.compile("Expires in 2[34] hours"))
     live.sql(
@@ -106,10 +82,10 @@ def test_a_call_that_nobody_decides_on_is_denied_in_time_and_the_reply_goes_on(l
     expect(page.locator(".o-ai-ToolCall-decision")).to_have_text("Nobody decided in time")
 
 
-def test_who_did_not_ask_watches_the_denial(live, clerk, model, visit):
+def test_who_did_not_ask_watches_the_denial(live, desk, model, visit):
     model.script(calls(("create_note", {"title": "Azure"})), text("Then not."))
     ann, bob = live.person("Ann"), live.person("Bob")
-    path = talk(ann, clerk, bob)
+    path = desk.open_chat(ann, bob)
     page, page_of_bob = visit(ann, path), visit(bob, path)
     say(page, "Take a note")
     expect(card(page_of_bob).locator(".o-ai-Approval-waiting")).to_have_text("Waiting for Ann to decide")
@@ -125,11 +101,11 @@ def test_who_did_not_ask_watches_the_denial(live, clerk, model, visit):
     assert model.requests[-1].body["messages"][-1]["content"].startswith("Denied by Ann")
 
 
-def test_a_reply_is_stopped_from_the_composer_and_keeps_what_was_said(live, clerk, model, visit):
+def test_a_reply_is_stopped_from_the_composer_and_keeps_what_was_said(live, desk, model, visit):
     gate = hold()
     model.script(text("Once upon", gate, " a time"))
     ann = live.person("Ann")
-    page = visit(ann, talk(ann, clerk))
+    page = visit(ann, desk.open_chat(ann))
     say(page, "Tell me a story")
     stop = page.locator(".o-mail-Composer button[name=ai-stop]")
     told = (
@@ -144,10 +120,10 @@ def test_a_reply_is_stopped_from_the_composer_and_keeps_what_was_said(live, cler
     model.wait_for_disconnect()
 
 
-def test_the_command_stops_what_waits_for_a_decision(live, clerk, model, visit):
+def test_the_command_stops_what_waits_for_a_decision(live, desk, model, visit):
     model.script(calls(("create_note", {"title": "Azure"})))
     ann = live.person("Ann")
-    page = visit(ann, talk(ann, clerk))
+    page = visit(ann, desk.open_chat(ann))
     say(page, "Take a note")
     expect(card(page).locator(".o-ai-Approval-approve")).to_be_visible()
     say(page, "/stop ")
@@ -156,10 +132,10 @@ def test_the_command_stops_what_waits_for_a_decision(live, clerk, model, visit):
     assert len(model.requests) == 1
 
 
-def test_on_a_phone_the_decision_fits_the_screen(live, clerk, model, visit):
+def test_on_a_phone_the_decision_fits_the_screen(live, desk, model, visit):
     model.script(calls(("create_note", {"title": "Azure", "text": "word " * 100})), text("It is noted."))
     ann = live.person("Ann")
-    page = visit(ann, talk(ann, clerk), width=390, height=844)
+    page = visit(ann, desk.open_chat(ann), width=390, height=844)
     say(page, "Take a note")
     approve = card(page).locator(".o-ai-Approval-approve")
     expect(approve).to_be_in_viewport()

@@ -22,6 +22,11 @@ def reply(page: Page):
     return page.locator(".o-mail-Message.o-ai-Reply").last.locator(".o-mail-Message-richBody")
 
 
+def answering(status: int):
+    """What answers requests in the server's place."""
+    return lambda route: route.fulfill(status=status, json={"error": {"code": "", "message": ""}})
+
+
 def said_once(page: Page, *texts: str) -> None:
     """Nothing is on the page twice, as a live and as a stored reply."""
     for some in texts:
@@ -90,45 +95,36 @@ def test_a_network_that_is_lost_and_found_again_brings_the_whole_reply(live, des
     said_once(page, FIRST)
 
 
-@pytest.mark.parametrize("status", [404, 503])
-def test_where_no_stream_can_be_had_the_reply_comes_whole(live, desk, story, visit, proxy, status):
+def test_where_no_stream_can_be_had_the_reply_comes_whole(live, desk, model, visit, proxy):
     ann = live.person("Ann")
     page = visit(ann, desk.open_chat(ann), through=proxy)
-    page.route(f"**{STREAM}**", lambda route: route.fulfill(status=status, json={"error": {"code": "", "message": ""}}))
-    say(page, "Tell me a story")
-    story.wait_reached(PATIENCE_S)
-    story.release()
-    expect(reply(page)).to_have_text(FIRST + REST)
+    for status in (404, 503):
+        gate = hold()
+        model.script(text(FIRST, gate, f" {status}"))
+        page.route(f"**{STREAM}**", answering(status))
+        with page.expect_response(f"**{STREAM}**"):
+            say(page, "Tell me a story")
+        gate.wait_reached(PATIENCE_S)
+        gate.release()
+        expect(reply(page)).to_have_text(f"{FIRST} {status}")
 
 
-def test_markdown_takes_shape_while_it_is_written(live, desk, model, visit):
-    in_code, in_table = hold(), hold()
+def test_tools_and_markdown_are_seen_while_they_last(live, desk, model, visit):
+    thinking, in_code, in_table = hold(), hold(), hold()
     model.script(
-        text("```python\nprint(", in_code, "1)\n```\n\n| a | b |\n|---|---|\n| 1 |", in_table, " 2 |\n\nDone.")
+        calls(("calculate", {"expression": "1 + 1"})),
+        text(
+            thinking, "```python\nprint(", in_code, "1)\n```\n\n| a | b |\n|---|---|\n| 1 |", in_table, " 2 |\n\nDone."
+        ),
     )
     ann = live.person("Ann")
     page = visit(ann, desk.open_chat(ann))
-    say(page, "Show me")
+    say(page, "What is 1 + 1?")
+    expect(page.locator(".o-ai-ActiveRun .o-ai-ToolCallList-summary")).to_have_text(re.compile("Used Calculator"))
+    thinking.release()
     expect(live_text(page).locator("pre code")).to_have_text(re.compile(r"print\("))
     in_code.release()
     expect(live_text(page).locator("table th")).to_have_text(["a", "b"])
     in_table.release()
     expect(reply(page).locator("td")).to_have_text(["1", "2"])
     expect(page.locator(".o-ai-Reply button[title='Copy']")).to_have_count(1)
-
-
-def test_thinking_and_tools_are_seen_while_they_last(live, desk, model, visit):
-    thinking, answering = hold(), hold()
-    model.script(
-        calls(("calculate", {"expression": "1 + 1"})),
-        text(thinking, "It is 2.", answering),
-    )
-    ann = live.person("Ann")
-    page = visit(ann, desk.open_chat(ann))
-    say(page, "What is 1 + 1?")
-    thinking.wait_reached(PATIENCE_S)
-    expect(page.locator(".o-ai-ActiveRun .o-ai-ToolCallList-summary")).to_have_text(re.compile("Used Calculator"))
-    thinking.release()
-    expect(live_text(page)).to_have_text("It is 2.")
-    answering.release()
-    expect(reply(page)).to_have_text("It is 2.")

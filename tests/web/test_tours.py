@@ -6,10 +6,9 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.fakes.model_server import calls, error, hold, text
+from tests.fakes.model_server import error, hold, text
 from tests.web.test_discuss import say
 
-NOTE = {"title": "Azure", "text": "Call them"}
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
@@ -41,30 +40,6 @@ def open_settings(page: Page):
     panel = page.locator(".o-ai-ChannelSettings")
     expect(panel.locator("section").first).to_be_visible()
     return panel
-
-
-def test_what_was_allowed_from_now_on_asks_again_when_that_is_taken_back(live, desk, model, visit):
-    model.script(
-        calls(("create_note", NOTE)), text("Noted."),
-        calls(("create_note", NOTE)), text("Noted again."),
-        calls(("create_note", NOTE)), text("Noted at last."),
-    )  # fmt: skip
-    admin = live.admin
-    page = visit(admin, desk.open_chat(admin))
-    card = page.locator(".o-ai-ActiveRun .o-ai-ToolCall")
-    say(page, "Take a note")
-    card.locator(".o-ai-Approval-always input").check()
-    card.locator(".o-ai-Approval-approve").click()
-    expect(last_reply(page)).to_have_text("Noted.")
-
-    say(page, "And another one")
-    expect(last_reply(page)).to_have_text("Noted again.")
-    panel = open_settings(page)
-    panel.locator(".o-ai-AllowedTools-revoke").click()
-    expect(panel.locator(".o-ai-AllowedTools")).to_have_count(0)
-    say(page, "And a third one")
-    card.locator(".o-ai-Approval-approve").click()
-    expect(last_reply(page)).to_have_text("Noted at last.")
 
 
 def test_a_reply_is_stopped_continued_made_anew_rated_and_forked(live, desk, model, visit):
