@@ -7,6 +7,7 @@ import { ToolCallList } from "@ai_discuss/tool_call/common/tool_call_list";
 
 import { Component, useEffect, useRef } from "@odoo/owl";
 
+import { isMobileOS } from "@web/core/browser/feature_detection";
 import { _t } from "@web/core/l10n/translation";
 import { useService } from "@web/core/utils/hooks";
 
@@ -43,6 +44,14 @@ export class ActiveRun extends Component {
             },
             () => [this.root.el]
         );
+    }
+
+    /** How many buttons its message will have beside it, as `Message.quickActionCount` has it. */
+    get actionCount() {
+        if (isMobileOS()) {
+            return 1;
+        }
+        return this.env.inChatWindow || this.env.inMeetingChat ? 2 : 4;
     }
 
     /** Whether it waits for a decision. */
