@@ -71,7 +71,7 @@ class DiscussChannel(models.Model):
             Store.Attr("has_ai_assistant", lambda channel: bool(channel.sudo().ai_assistant_id)),
             Store.One(
                 "ai_assistant_partner_id",
-                dynamic_fields=lambda channel: channel._ai_partner()._ai_store_fields(),
+                dynamic_fields=lambda channel: channel._ai_partner()._ai_store_fields(channel.sudo().ai_assistant_id),
                 fields=[],
                 value=lambda channel: channel._ai_partner(),
             ),
