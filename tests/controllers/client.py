@@ -23,7 +23,7 @@ KEYS = {
     "approval": ({"tool", "args", "id"}, set()),
     "progress": ({"id", "progress"}, {"total", "message"}),
     "tool_result": (
-        {"tool", "result", "id", "state", "is_error", "duration_ms", "timestamp"}, {"truncated"},
+        {"tool", "result", "id", "state", "is_error", "duration_ms", "timestamp"}, {"args", "truncated"},
     ),
     "step": ({"round", "finish_reason"}, set()),
     "restart": ({"round"}, set()),
