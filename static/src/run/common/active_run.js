@@ -46,12 +46,12 @@ export class ActiveRun extends Component {
         );
     }
 
-    /** How many buttons its message will have beside it, as `Message.quickActionCount` has it. */
-    get actionCount() {
+    /** How much room the buttons take that its message will have beside it: as many as `Message.quickActionCount` says. */
+    get actionsWidth() {
         if (isMobileOS()) {
-            return 1;
+            return 37;
         }
-        return this.env.inChatWindow || this.env.inMeetingChat ? 2 : 4;
+        return this.env.inChatWindow || this.env.inMeetingChat ? 49 : 90;
     }
 
     /** Whether it waits for a decision. */
