@@ -120,7 +120,7 @@ class TestStoreData(RunCase):
         self.assertEqual(told[self.assistant.partner_id.id]["ai_assistant_id"], self.assistant.id)
 
     def test_the_assistants_are_looked_up_again_once_a_new_one_is_committed(self):
-        with patch.object(self.env.cr.postcommit, "add") as later:
+        with patch.object(type(self.env.cr.postcommit), "add") as later:
             self.assistant.copy({"name": "Newest"})
         later.assert_any_call(self.registry.clear_cache)
 
