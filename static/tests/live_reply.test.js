@@ -252,7 +252,7 @@ test("thoughts are folded away, with how long they took", async () => {
     await contains(".o-ai-Reasoning-summary:contains('Thinking…')");
     await contains(".o-ai-ActiveRun-progress", { count: 0 });
     expect(".o-ai-Reasoning-text").toHaveCount(0);
-    run.thinkingSince -= 4000;
+    run.thinkingSince = Date.now() - 4000;
     await say("Hello");
     await contains(".o-ai-Reasoning-summary:contains('Thought for 4 s')");
     await click(".o-ai-Reasoning-summary");
