@@ -127,6 +127,13 @@ describe("side bar", () => {
         );
     });
 
+    test("a channel stays among the channels, though only an assistant has joined it", async () => {
+        const { channelIds } = await startWith({ chats: [{ channel_type: "channel", name: "Sales" }] });
+        await openDiscuss(channelIds[0]);
+        await contains(".o-mail-DiscussSidebarChannel", { before: [CATEGORY], text: "Sales" });
+        await contains(".o-ai-Welcome", { count: 0 });
+    });
+
     test("once a colleague joins it is a chat among others", async () => {
         const { channelIds, pyEnv } = await startWith({ chats: [{ name: "Desks" }] });
         const [channelId] = channelIds;

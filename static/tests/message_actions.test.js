@@ -179,6 +179,13 @@ test("a complete reply is not continued", async () => {
     await contains(".o-ai-ReplyActions-continue", { count: 0 });
 });
 
+test("a failed reply offers once to try again", async () => {
+    await openReply({ run: { error_code: "model_unavailable", state: "error" } });
+    await contains(".o-ai-RunError-retry");
+    await contains(".o-ai-ReplyActions-copy");
+    await contains(".o-ai-ReplyActions-regenerate", { count: 0 });
+});
+
 test("why nothing comes of it is said", async () => {
     onRpc("ai.run", "regenerate", () => {
         throw makeServerError({ message: "The budget “Day” is used up." });

@@ -203,6 +203,22 @@ test("a denied call is not said to have been used, nor to have failed", async ()
     expect(".o-ai-ToolCallList-summary:contains('failed')").toHaveCount(0);
 });
 
+test("that a call was denied is said once", async () => {
+    await openReply({
+        decided_by: serverState.userId,
+        is_error: true,
+        response: "Denied by Mitchell Admin. Do not repeat the call.",
+        state: "denied",
+    });
+    getService("mail.store").insert({
+        "res.partner": [{ id: serverState.partnerId, name: "Mitchell Admin" }],
+        "res.users": [{ id: serverState.userId, partner_id: serverState.partnerId }],
+    });
+    await click(".o-ai-ToolCallList-summary");
+    await contains(".o-ai-ToolCall-decision:text('Denied by Mitchell Admin')");
+    await contains(".o-ai-ToolCall-response", { count: 0 });
+});
+
 test("links of a result can be opened where that is safe, and only there", async () => {
     await openReply({
         parts: [

@@ -16,11 +16,14 @@ const threadPatch = {
         /** Whether an assistant is a member and the conversation's own. */
         this.has_ai_assistant = false;
     },
-    /** Whether there is nobody to talk to but an assistant. The members of a group are loaded late, their number is not. */
+    /**
+     * Whether there is nobody to talk to but an assistant. The members of a group are loaded late, their number is not.
+     * A channel stays one, however few people have joined it.
+     */
     get isAloneWithAssistant() {
         return Boolean(
             this.correspondent?.persona?.is_ai_assistant ||
-                (this.has_ai_assistant && this.member_count <= 2)
+                (this.has_ai_assistant && this.channel_type === "group" && this.member_count <= 2)
         );
     },
     /** @override Nobody would pick up. */

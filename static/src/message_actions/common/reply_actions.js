@@ -35,9 +35,9 @@ export class ReplyActions extends Component {
         return this.run.canContinue && !this.run.error_code;
     }
 
-    /** What came after an earlier one has built on it. */
+    /** What came after an earlier one has built on it; a failed one offers to try again by itself. */
     get canRegenerate() {
-        return this.props.message.isNewestAiReply && this.run.canRegenerate;
+        return this.props.message.isNewestAiReply && this.run.canRegenerate && !this.run.error_code;
     }
 
     get copyLabel() {

@@ -149,6 +149,11 @@ export class AiToolCall extends Record {
         return Object.keys(this.arguments ?? {}).length > 0;
     }
 
+    /** What is answered in place of a denied call tells the model what the line of the decision tells people. */
+    get hasOwnResponse() {
+        return Boolean(this.response) && !(this.state === "denied" && this.decisionText);
+    }
+
     get responseText() {
         return readable(this.response);
     }
