@@ -71,6 +71,7 @@ class Stage:
     provider: int
     gates: list[Gate] = field(default_factory=list)
     channels: list[int] = field(default_factory=list)
+    kept: list[int] = field(default_factory=list)  # conversations that stay in the side bar
 
     @property
     def page(self):
@@ -109,8 +110,9 @@ class Stage:
         for gate in self.gates:
             gate.release()
         self.gates.clear()
-        if self.channels:
-            self.web.call("discuss.channel", "action_unfollow", self.channels)
+        chats = [("is_member", "=", True), ("channel_type", "=", "group"), ("id", "not in", self.kept)]
+        for channel in {*self.channels, *self.web.call("discuss.channel", "search", chats)}:
+            self.web.call("discuss.channel", "action_unfollow", [channel])
         self.channels.clear()
 
 
@@ -225,7 +227,9 @@ def _dark_colours(admin: WebClient) -> Iterator[None]:
 
 
 def _logged_in(chromium: Browser, url: str, look: Look, login: str, password: str) -> WebClient:
-    context = chromium.new_context(base_url=url, viewport=look.viewport, has_touch=look.is_phone)
+    context = chromium.new_context(
+        base_url=url, viewport=look.viewport, has_touch=look.is_phone, reduced_motion="reduce"
+    )
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.set_default_navigation_timeout(FIRST_PAGE_PATIENCE_MS)

@@ -58,6 +58,8 @@ def thinking(stage: Stage) -> None:
 def writing(stage: Stage) -> None:
     stage.ask(QUESTION, calls(SEARCH), calls(*STOCK), text(BEGINNING, stage.gate(), REST))
     expect(stage.page.locator(".o-ai-LiveText")).to_contain_text("total = 6 * 219")
+    stage.page.locator(".o-ai-ToolCallList-summary").last.click()
+    stage.web.scroll_to_end()
 
 
 def written(stage: Stage) -> None:
@@ -83,7 +85,8 @@ def calls_unfolded(stage: Stage) -> None:
 
 
 def approval(stage: Stage) -> None:
-    stage.ask("Take a note", calls(("delete_note", {"number": 1}), ("create_note", NOTE)), text("It is noted."))
+    both = calls(("delete_note", {"number": 1}), ("create_note", NOTE))
+    stage.ask("Replace my note on Azure Interior", both, text("It is noted."))
     expect(stage.page.locator(".o-ai-Approval").first).to_be_visible()
 
 
@@ -138,7 +141,7 @@ def chat_window(stage: Stage) -> None:
 
 
 def messaging_menu(stage: Stage) -> None:
-    stage.web.open(_contact(stage))
+    _open_contact(stage)
     stage.page.locator(".o_menu_systray button:has(.fa-comments)").first.click()
     expect(stage.page.locator(".o-mail-MessagingMenu")).to_be_visible()
 
@@ -220,9 +223,9 @@ def notices(stage: Stage) -> None:
 def ask_ai(stage: Stage) -> None:
     """Asked from the chatter of a contact."""
     stage.model.script(text("**Azure Interior** is a customer in Fremont; their last order was six corner desks."))
-    stage.web.open(_contact(stage))
+    _open_contact(stage)
     stage.page.locator(".o-ai-AskAi").click()
-    stage.page.locator(".o-ai-AskAi-assistant", has_text="Office helper").click()
+    stage.page.locator(".o-ai-AskAi-assistant", has_text="Office helper").first.click()
     expect(stage.page.locator(".o-ai-AskedRecord")).to_be_visible()
     stage.web.say("Who is this, in one sentence?")
     expect(stage.reply).to_contain_text("Fremont")
@@ -241,10 +244,11 @@ def mention(stage: Stage) -> None:
     expect(stage.reply).to_contain_text("Three:")
 
 
-def _contact(stage: Stage) -> str:
-    """Where a customer's form is."""
+def _open_contact(stage: Stage) -> None:
+    """Go to a customer's form, without the windows that earlier states have left open."""
     (partner,) = stage.web.find("res.partner", "Azure Interior")
-    return f"/odoo/res.partner/{partner}"
+    stage.page.evaluate("localStorage.removeItem('mail.ChatHub')")
+    stage.web.open(f"/odoo/res.partner/{partner}")
 
 
 def _thread_action(stage: Stage, name: str) -> None:

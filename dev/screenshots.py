@@ -23,7 +23,6 @@ from .output import say
 from .settings import ROOT
 
 DESCRIPTION = ROOT / "static" / "description"
-COLOURS = 256  # a palette of that size halves the files, and nobody sees it on a screen of plain colours
 # Each picture by its look and its state.
 PICTURES = (
     ("light", "writing", "main_screenshot.png"),
@@ -59,32 +58,32 @@ def main() -> None:
 def _for_readers(chromium: Browser, url: str) -> None:
     for look in dict.fromkeys(look for look, _, _ in PICTURES):
         with gallery.staged(chromium, url, look) as stage:
-            earlier = _ask_earlier(stage)
+            _ask_earlier(stage)
             for state, name in [picture[1:] for picture in PICTURES if picture[0] == look]:
                 gallery.STATES[state](stage)
                 _take(stage.page, DESCRIPTION / name)
                 stage.clear()
-            stage.channels.extend(earlier)
+            stage.kept.clear()
             stage.clear()
 
 
-def _ask_earlier(stage: gallery.Stage) -> list[int]:
-    """Read what is new, and begin some conversations; their ids."""
+def _ask_earlier(stage: gallery.Stage) -> None:
+    """Read what is new, and begin some conversations."""
+    stage.clear()
     for channel in stage.web.call("discuss.channel", "search", [("is_member", "=", True)]):
         stage.web.open(f"/odoo/discuss?active_id=discuss.channel_{channel}")
         expect(stage.page.locator(".o-mail-Message").first).to_be_visible()
     for question in EARLIER:
         stage.ask(question, text("Gladly."))
         expect(stage.reply).to_contain_text("Gladly.")
-    earlier = stage.channels.copy()
+    stage.kept.extend(stage.channels)
     stage.channels.clear()
-    return earlier
 
 
 def _take(page: Page, file: Path) -> None:
     page.mouse.move(0, 0)
     page.wait_for_timeout(gallery.SETTLE_MS)
-    Image.open(BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS).save(file, optimize=True)
+    Image.open(BytesIO(page.screenshot())).convert("RGB").save(file, optimize=True)
     say(f"{file.relative_to(ROOT)}: {file.stat().st_size // 1024} KB")
 
 
