@@ -4,6 +4,8 @@
 
 They go into the state folder (`.dev/screenshots/<look>/<state>.png`) and are not kept with the sources. The states are
 in `gallery_states.py`; what the model says in them is scripted.
+
+Odoo only mirrors its screens for Arabic where it finds `rtlcss` (from npm) in the PATH with which the demo was started.
 """
 
 from __future__ import annotations
