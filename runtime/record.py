@@ -115,7 +115,7 @@ def _shown(view) -> Iterator:
 def _value(record, name, described, node=None) -> str:
     """What a person reads in a field; empty where it is, and where they may not read it."""
     field = record._fields[name]
-    if field.type in _NOT_TOLD or not record._has_field_access(field, "read"):
+    if field.type in _NOT_TOLD or _is_label(field) or not record._has_field_access(field, "read"):
         return ""
     try:
         value = record[name]
@@ -124,6 +124,11 @@ def _value(record, name, described, node=None) -> str:
         return _cut_value(_format(record, field, described, value))
     except (AccessError, MissingError, UserError):
         return ""
+
+
+def _is_label(field) -> bool:
+    """Whether it only says how another one is called, as Odoo computes it where that depends on the country."""
+    return not field.store and field.name.endswith("_label")
 
 
 def _format(record, field, described, value) -> str:

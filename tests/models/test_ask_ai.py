@@ -66,6 +66,15 @@ class TestAskAi(RunCase):
         self.assertIn("  Email: office@azure.example\n", text)
         self.assertIn("Wants a *discount*", text)
 
+    def test_labels_are_not_told_as_if_they_were_values(self):
+        form = self.env.ref("base.view_partner_form")
+        self.assertIn('name="vat_label"', form.arch)
+        self.partner.vat = "BE0477472701"
+        text = self.question()
+        self.assertIn("BE0477472701\n", text)
+        for name in ("vat_label", "company_registry_label", "type_address_label"):
+            self.assertNotIn(f"  {self.partner._fields[name].string}: ", text)
+
     def test_it_is_read_anew_for_each_question(self):
         self.question()
         self.partner.email = "new@azure.example"
