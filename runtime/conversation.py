@@ -96,15 +96,24 @@ def _look(run, assistant, limit) -> list[_Said]:
                    SELECT coalesce(sum(octet_length(response)), 0) AS bytes FROM ai_tool_call
                     WHERE run_id = reply.id AND reply.assistant_id = %(assistant)s
                ) results
-         WHERE said.model = 'discuss.channel' AND said.res_id = %(channel)s
+         WHERE %(is_here)s
            AND said.message_type = 'comment' AND said.id <= %(question)s
            AND reply.is_replaced IS NOT TRUE
       ORDER BY said.id DESC
          LIMIT %(limit)s
         """,
-        run=run.id, question=run.trigger_message_id.id, channel=run.channel_id.id, assistant=assistant.id,
+        run=run.id, question=run.trigger_message_id.id, is_here=_is_here(run), assistant=assistant.id,
         looked_at=LOOKED_AT_CHARS, limit=limit,
     ))))
+
+
+def _is_here(run) -> SQL:
+    """Whether a message belongs to the conversation. A thread begins with the message that it was started from."""
+    is_here = SQL("said.model = 'discuss.channel' AND said.res_id = %s", run.channel_id.id)
+    origin = run.channel_id.from_message_id
+    if origin and origin.with_env(run._acting_env()).has_access("read"):
+        return SQL("((%s) OR said.id = %s)", is_here, origin.id)
+    return is_here
 
 
 def _remembered(run, assistant, newest, room, about) -> tuple[list[history.StoredMessage], list[Notice]]:

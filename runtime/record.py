@@ -208,7 +208,7 @@ def _newest_messages(record, room_tokens) -> list[str]:
         if not text:
             continue
         when = fields.Datetime.context_timestamp(message, message.date).strftime("%Y-%m-%d %H:%M")
-        note = " (internal note)" if message.is_internal else ""
+        note = " (internal note)" if message.is_internal or message.subtype_id.internal else ""
         entry = f"{when}, {_author(message)}{note}:\n{history.indented(text[:MAX_MESSAGE_CHARS])}"
         room_tokens -= context.estimate(entry)
         if room_tokens < 0:

@@ -299,6 +299,20 @@ class TestLongConversations(HistoryCase):
         _loaded, told, _read = self.loaded()
         self.assertEqual(told, [])
 
+    def test_a_thread_begins_with_the_message_that_it_was_started_from(self):
+        _before, origin, _after = self.said_before("<p>1</p>", "<p>2</p>", "<p>3</p>")
+        self.channel = self.channel.with_user(self.ann)._create_sub_channel(origin.id).sudo()
+        self.channel.ai_assistant_id = self.assistant
+        self.said_before("<p>4</p>")
+        _loaded, told, _read = self.loaded()
+        self.assertEqual(told, [2, 4])
+        self.env["ir.rule"].create({
+            "name": "Hidden", "model_id": self.env["ir.model"]._get_id("mail.message"),
+            "domain_force": f"[('id', '!=', {origin.id})]",
+        })
+        _loaded, told, _read = self.loaded()
+        self.assertEqual(told, [4])
+
 
 class TestNames(RunCase):
     @classmethod
