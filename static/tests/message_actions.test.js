@@ -196,6 +196,24 @@ test("why nothing comes of it is said", async () => {
     await contains(".o-ai-ReplyActions-regenerate:enabled");
 });
 
+test("reactions stay at the reply's text, above what can be done with it", async () => {
+    const { reply } = await openReply();
+    getService("mail.store").insert({
+        MessageReactions: [
+            {
+                content: "👍",
+                count: 1,
+                message: reply,
+                partners: [serverState.partnerId],
+                sequence: 1,
+            },
+        ],
+    });
+    await contains(
+        ".o-mail-Message-contentContainer + .o-mail-MessageReactions + .o-ai-ReplyActions"
+    );
+});
+
 test("a reply is copied as its assistant wrote it", async () => {
     serve("ai.run", "read", [{ id: RUN, text: "**Forty**-two." }]);
     patchWithCleanup(browser.navigator.clipboard, { writeText: (text) => asyncStep(text) });
