@@ -170,8 +170,10 @@ def test_a_failure_is_one_sentence_that_leads_to_its_cause_and_is_tried_again(li
     failure = page.locator(".o-ai-RunError")
     expect(failure).to_contain_text("does not accept the assistant's key")
     expect(failure).to_have_attribute("data-code", "model_auth")
+    conversation = page.url
     failure.locator(".o-ai-RunError-settings").click()
     expect(page.locator(".o_form_view [name=base_url]").first).to_be_visible()
+    expect(page).not_to_have_url(conversation)
     page.go_back()
     page.locator(".o-ai-RunError-retry").click()
     expect(last_reply(page)).to_have_text("Here I am.")

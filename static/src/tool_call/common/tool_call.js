@@ -76,10 +76,8 @@ export class ToolCall extends Component {
         return url(sound.urlRoute, { ...sound.urlQueryParams });
     }
 
-    /** @param {Event} ev */
-    onToggle(ev) {
-        if (ev.currentTarget.open !== this.isUnfolded) {
-            this.props.toolCall.isUnfolded = ev.currentTarget.open;
-        }
+    /** At once, and not when the browser has toggled: this may be rendered anew in between. */
+    onClickSummary() {
+        this.props.toolCall.isUnfolded = !this.isUnfolded;
     }
 }

@@ -121,10 +121,10 @@ export class ToolCallList extends Component {
         return this.props.toolCalls.filter((call) => states.includes(call.state));
     }
 
-    /** @param {Event} ev */
-    onToggle(ev) {
-        if (this.run && ev.currentTarget.open !== this.isUnfolded) {
-            this.run.areCallsUnfolded = ev.currentTarget.open;
+    /** At once, and not when the browser has toggled: this may be rendered anew in between. */
+    onClickSummary() {
+        if (this.run) {
+            this.run.areCallsUnfolded = !this.isUnfolded;
         }
     }
 }
